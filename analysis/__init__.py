@@ -1,0 +1,1 @@
+"""What it cost and how to say it: prices, outcomes, reports."""

@@ -1,0 +1,69 @@
+"""Counts in a Parquet file: tidy rows of one or several systems.
+
+The file's metadata has the full configuration and the identity of the trace.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from discotrace.tracegen.atomic import atomic_path, output_errors
+from discotrace.tracegen.errors import TraceError
+
+METADATA_KEY = b"discotrace_counts"
+FORMAT_VERSION = 1
+COLUMNS = ("system", "window", "cpu", "vm", "context", "event", "count")
+
+
+@dataclass(frozen=True)
+class CountsFile:
+    """Counts of several systems over one trace.
+
+    ``table`` has the columns of ``COLUMNS``. ``about``: format_version, trace (identity), configuration (tables), cpus,
+    systems, window_instructions, command, discotrace (version).
+    """
+
+    table: pa.Table
+    about: dict[str, Any]
+
+    def of_system(self, system: str) -> pl.DataFrame:
+        """Counts of one system, in the order in which replay gave them."""
+        frame = pl.from_arrow(self.table)
+        assert isinstance(frame, pl.DataFrame)
+        return frame.filter(pl.col("system").cast(pl.String) == system).drop("system")
+
+
+def join_systems(tables: dict[str, pa.Table]) -> pa.Table:
+    """One table out of those of several systems, with the system as first column."""
+    labelled = [
+        table.add_column(0, "system", pa.array([name] * len(table), pa.string()).dictionary_encode())
+        for name, table in tables.items()
+    ]
+    return pa.concat_tables(labelled).unify_dictionaries()
+
+
+def write(path: str | os.PathLike[str], counts: CountsFile) -> None:
+    """Write the file, whole or not at all. Raises OutputError."""
+    metadata = {METADATA_KEY: json.dumps(counts.about, sort_keys=True)}
+    with atomic_path(path) as temporary, output_errors(path):
+        pq.write_table(counts.table.replace_schema_metadata(metadata), temporary, compression="zstd")
+
+
+def read(path: str | os.PathLike[str]) -> CountsFile:
+    """Read a file that ``write`` made. Raises TraceError, naming the file, if it is none."""
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as fault:
+        raise TraceError(f"{path}: cannot be read as a counts file: {str(fault).splitlines()[0]}") from fault
+    text = (table.schema.metadata or {}).get(METADATA_KEY)
+    if text is None or tuple(table.column_names) != COLUMNS:
+        raise TraceError(f"{path}: not a counts file; make one with: discotrace replay TRACE -o counts.parquet")
+    about = json.loads(text)
+    if about["format_version"] > FORMAT_VERSION:
+        raise TraceError(f"{path}: counts of format version {about['format_version']}: upgrade discotrace")
+    return CountsFile(table, about)

@@ -1,0 +1,1 @@
+"""Machine presets, one TOML file each; every figure with its unit and source."""

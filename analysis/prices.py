@@ -1,0 +1,100 @@
+"""What things cost: every price of one configuration, read from the same TOML tables as the machine.
+
+A key is either structural (``discotrace.replay.machine``: another replay) or a price (here: another multiplication).
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from discotrace.tracegen.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class CpuPrices:
+    """Clock, and cycles of an instruction that stalls for nothing."""
+
+    clock_mhz: float
+    cycles_per_instruction: float
+
+
+@dataclass(frozen=True)
+class MemoryPrices:
+    """Latencies of second-level misses and upgrades without contention, by who serves them."""
+
+    local_ns: float
+    remote_ns: float
+    dirty_local_ns: float
+    dirty_remote_ns: float
+    upgrade_local_ns: float
+    upgrade_remote_ns: float
+
+
+@dataclass(frozen=True)
+class SecondCachePrices:
+    """Latency of a first-level miss that hits the second level."""
+
+    hit_ns: float
+
+
+@dataclass(frozen=True)
+class MonitorPrices:
+    """What the monitor's actions cost beside the guest's own instructions and the counted misses."""
+
+    software_tlb_hit_cycles: float
+    kernel_tlb_refill_cycles: float
+    tlb_write_cycles: float
+    wired_write_cycles: float
+    privileged_cycles: float
+    patched_cycles: float
+    zero_page_cycles: float
+    vcpu_switch_cycles: float
+
+
+@dataclass(frozen=True)
+class Prices:
+    """All prices of one configuration, table by table as in the TOML file."""
+
+    cpu: CpuPrices
+    memory: MemoryPrices
+    l2: SecondCachePrices
+    monitor: MonitorPrices
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Mapping[str, Any]]) -> "Prices":
+        """Checked prices from nested tables.
+
+        Raises ConfigError, naming the key, for a missing or unknown one, or a value that is no number >= 0.
+        """
+        parts = {}
+        for table in fields(cls):
+            given = tables.get(table.name, {})
+            kind: Any = table.type
+            names = [f.name for f in fields(kind)]
+            for name in given:
+                if name not in names:
+                    raise ConfigError(f"configuration: unknown price {table.name}.{name}; known: {', '.join(names)}")
+            parts[table.name] = kind(**{name: _number(given, table.name, name) for name in names})
+        prices = cls(**parts)
+        if prices.cpu.clock_mhz == 0:
+            raise ConfigError("configuration: cpu.clock_mhz is 0, expected a positive number")
+        return prices
+
+    def to_tables(self) -> dict[str, dict[str, float]]:
+        """The inverse of ``from_tables``."""
+        return asdict(self)
+
+    @property
+    def cycle_ns(self) -> float:
+        """Length of a cycle in ns."""
+        return 1000 / self.cpu.clock_mhz
+
+
+def _number(given: Mapping[str, Any], table: str, name: str) -> float:
+    if name not in given:
+        raise ConfigError(f"configuration: {table}.{name} is missing")
+    value = given[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"configuration: {table}.{name} is {value!r}, expected a number, zero or more")
+    return float(value)

@@ -1,0 +1,126 @@
+"""Counts times prices: what every counted event costs, and to which part of the time it belongs.
+
+Busy time only: waiting for memory under load, for locks and for disks is not part of it yet.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from discotrace.analysis.prices import Prices
+from discotrace.replay.counts import CONTEXT_NAMES, IDLE, MONITOR, USER, Event, context_name
+
+# Parts of the time, in the order of reports. The monitor's parts are those of table 2 of the Disco paper.
+PARTS = (
+    "user",
+    "user_stall",
+    "kernel",
+    "kernel_stall",
+    "monitor_tlb",
+    "monitor_tlb_writes",
+    "monitor_privileged",
+    "monitor_calls",
+    "monitor_kernel_tlb",
+    "monitor_vcpu_switches",
+)
+IDLE_PART = "idle"
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """Price in ns of one event, and the part of the monitor's time it is.
+
+    No part means that it is an instruction or a stall, and belongs to whoever the context says.
+    """
+
+    event: Event
+    ns: float
+    monitor_part: str | None = None
+
+
+def tariffs(prices: Prices) -> list[Tariff]:
+    """What each event costs. Events that are not here cost nothing by themselves."""
+    cycle, m, memory = prices.cycle_ns, prices.monitor, prices.memory
+    served = {
+        "HITS": prices.l2.hit_ns,
+        "LOCAL": memory.local_ns,
+        "REMOTE": memory.remote_ns,
+        "DIRTY_LOCAL": memory.dirty_local_ns,
+        "DIRTY_REMOTE": memory.dirty_remote_ns,
+    }
+    second_level = [
+        Tariff(Event[f"L2_{access}_{where}"], ns)
+        for access in ("FETCH", "LOAD", "STORE")
+        for where, ns in served.items()
+    ]
+    return [
+        Tariff(Event.INSTRUCTIONS, cycle * prices.cpu.cycles_per_instruction),
+        *second_level,
+        Tariff(Event.UPGRADES_LOCAL, memory.upgrade_local_ns),
+        Tariff(Event.UPGRADES_REMOTE, memory.upgrade_remote_ns),
+        Tariff(Event.SOFTWARE_TLB_HITS, cycle * m.software_tlb_hit_cycles, "monitor_tlb"),
+        Tariff(Event.TLB_WRITES_EMULATED, cycle * m.tlb_write_cycles, "monitor_tlb_writes"),
+        Tariff(Event.WIRED_WRITES_EMULATED, cycle * m.wired_write_cycles, "monitor_tlb_writes"),
+        Tariff(Event.PRIVILEGED_EMULATED, cycle * m.privileged_cycles, "monitor_privileged"),
+        Tariff(Event.PRIVILEGED_PATCHED, cycle * m.patched_cycles, "monitor_privileged"),
+        Tariff(Event.ZERO_PAGE_CALLS, cycle * m.zero_page_cycles, "monitor_calls"),
+        Tariff(Event.KERNEL_TLB_REFILLS, cycle * m.kernel_tlb_refill_cycles, "monitor_kernel_tlb"),
+    ]
+
+
+def part_of(tariff: Tariff, context: int) -> str:
+    """The part of the time to which an event counted in a context belongs."""
+    if tariff.monitor_part:
+        in_kernel_miss = tariff.event == Event.SOFTWARE_TLB_HITS and context_name(context) != "kernel:utlb_miss"
+        return "monitor_kernel_tlb" if in_kernel_miss else tariff.monitor_part
+    if context >= MONITOR:
+        return "monitor_calls"
+    place = "user" if context == USER else "kernel"
+    return place if tariff.event == Event.INSTRUCTIONS else f"{place}_stall"
+
+
+def tariff_table(prices: Prices, system: str) -> pl.DataFrame:
+    """One row per context and event that costs something: context, event, part, ns."""
+    rows = list(_tariff_rows(prices, system))
+    return pl.DataFrame(
+        rows, schema={"context": pl.String, "event": pl.String, "part": pl.String, "ns": pl.Float64}, orient="row"
+    )
+
+
+def _tariff_rows(prices: Prices, system: str) -> Iterator[tuple[str, str, str, float]]:
+    for context in range(len(CONTEXT_NAMES)):
+        if context == IDLE:
+            continue
+        for tariff in tariffs(prices):
+            yield CONTEXT_NAMES[context], tariff.event.name.lower(), part_of(tariff, context), tariff.ns
+        if system != "native":  # natively a change of virtual CPU is the OS's own affair, and in its instructions
+            ns = prices.cycle_ns * prices.monitor.vcpu_switch_cycles
+            yield CONTEXT_NAMES[context], Event.VCPU_SWITCHES.name.lower(), "monitor_vcpu_switches", ns
+
+
+def priced(counts: pl.DataFrame, prices: Prices, system: str) -> pl.DataFrame:
+    """Counts (window, cpu, vm, context, event, count) as time: window, cpu, context, part, ns."""
+    return (
+        counts.lazy()
+        .with_columns(pl.col("context", "event").cast(pl.String))
+        .join(tariff_table(prices, system).lazy(), on=["context", "event"], how="inner")
+        .group_by("window", "cpu", "context", "part")
+        .agg((pl.col("count") * pl.col("ns")).sum().alias("ns"))
+        .sort("window", "cpu", "context", "part")  # a fixed order, so that sums of floats repeat bit for bit
+        .collect()
+    )
+
+
+def execution_ns(time: pl.DataFrame) -> float:
+    """Execution time: CPUs run on by themselves within a window and meet at its end, so the slowest decides."""
+    busy = time.group_by("window", "cpu").agg(pl.col("ns").sum())
+    return float(busy.group_by("window").agg(pl.col("ns").max()).sort("window")["ns"].sum())
+
+
+def parts_ns(time: pl.DataFrame, cpus: int) -> dict[str, float]:
+    """Mean over the CPUs of each part of the time, idle last; they add up to the execution time."""
+    sums = dict(time.group_by("part").agg(pl.col("ns").sum()).iter_rows())
+    parts = {part: sums.get(part, 0.0) / cpus for part in PARTS}
+    parts[IDLE_PART] = execution_ns(time) - sum(parts.values())
+    return parts

@@ -1,0 +1,1 @@
+"""The compiled half of the monitor: what its trap handlers do."""

@@ -1,0 +1,87 @@
+"""Disco's second-level software TLB (D 4.1): a table per virtual CPU that answers most TLB misses of its guest.
+
+``docs/model.md`` section 5. Within a set the most recent entry stands first.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from discotrace.replay.kernels.compile import kernel
+from discotrace.replay.kernels.state import I64, INVALID, U64, State
+
+_KEY_FACTOR = np.uint64(2654435761)  # 2^32 / golden ratio (Knuth, TAOCP 3, 6.4): spreads the processes over the sets
+
+
+class Disco(NamedTuple):
+    """The monitor's numbers and its second-level software TLBs. V virtual CPUs."""
+
+    sets: int  # 0 = there is no software TLB
+    ways: int
+    key: U64  # [V, sets, ways]
+    group: U64  # [V, sets, ways]
+    frame: I64  # [V, sets, ways, 2]
+    refill_instructions: int
+    refill_registers: int
+    patch_registers: int
+    zero_page_hint: int
+
+
+@kernel
+def first_of_set(s: State, vcpu: int, key: np.uint64, group: np.uint64) -> int:
+    """Where the set of a tag begins in the virtual CPU's table."""
+    sets, ways = s.system.sets, s.system.ways
+    index = np.int64((group + key * _KEY_FACTOR) & np.uint64(sets - 1))
+    return (vcpu * sets + index) * ways
+
+
+@kernel
+def make_most_recent(
+    s: State, first: int, way: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]
+) -> None:
+    """Put an entry at the front of its set in place of the one at ``way``."""
+    t = s.system
+    for at in range(first + way, first, -1):
+        t.key[at] = t.key[at - 1]
+        t.group[at] = t.group[at - 1]
+        t.frame[2 * at] = t.frame[2 * at - 2]
+        t.frame[2 * at + 1] = t.frame[2 * at - 1]
+    t.key[first] = key
+    t.group[first] = group
+    t.frame[2 * first] = frames[0]
+    t.frame[2 * first + 1] = frames[1]
+
+
+@kernel
+def way_of(s: State, first: int, key: np.uint64, group: np.uint64) -> int:
+    """Way of the set that begins at ``first`` with this tag, -1 if there is none."""
+    for way in range(s.system.ways):
+        if s.system.group[first + way] == group and s.system.key[first + way] == key:
+            return way
+    return -1
+
+
+@kernel
+def look_up(s: State, vcpu: int, key: np.uint64, group: np.uint64, page: int) -> tuple[int, int]:
+    """Frames of a group if its entry is there with ``page`` valid (it becomes the most recent), else (INVALID, INVALID)."""
+    if s.system.sets == 0:
+        return INVALID, INVALID
+    first = first_of_set(s, vcpu, key, group)
+    way = way_of(s, first, key, group)
+    if way < 0 or s.system.frame[2 * (first + way) + page] == INVALID:
+        return INVALID, INVALID
+    frames = (s.system.frame[2 * (first + way)], s.system.frame[2 * (first + way) + 1])
+    make_most_recent(s, first, way, key, group, frames)
+    return frames
+
+
+@kernel
+def write(s: State, vcpu: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+    """Enter a group as most recent, in place of its own entry or of the least recent one."""
+    if s.system.sets == 0:
+        return
+    first = first_of_set(s, vcpu, key, group)
+    way = way_of(s, first, key, group)
+    if way < 0:
+        way = s.system.ways - 1
+    make_most_recent(s, first, way, key, group, frames)

@@ -1,0 +1,137 @@
+"""The hardware TLB: fully associative, software-refilled, ASID-tagged, with wired entries and a Random register.
+
+``docs/model.md`` section 4; MIPS R10000 User's Manual, chapter 16.
+"""
+
+import numpy as np
+
+from discotrace.replay.counts import Event
+from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.page_map import find_page
+from discotrace.replay.kernels.state import EMPTY, INVALID, PAGE_TABLE, RECENT, State
+
+_RECENT_MASK = np.uint64(RECENT - 1)
+_ONE = np.uint64(1)
+
+
+@inlined
+def recent_slot(cpu: int, key: np.uint64, vpn: np.uint64) -> int:
+    """Where the table of recent translations keeps page (key, vpn) of a CPU, if it does."""
+    return cpu * RECENT + np.int64((vpn ^ (key << np.uint64(4))) & _RECENT_MASK)
+
+
+@inlined
+def remember(s: State, cpu: int, key: np.uint64, vpn: np.uint64, frame: int) -> None:
+    """Note a translation that needs no refill until ``forget``."""
+    slot = recent_slot(cpu, key, vpn)
+    s.recent.key[slot] = key
+    s.recent.vpn[slot] = vpn
+    s.recent.frame[slot] = frame
+
+
+@kernel
+def forget(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> None:
+    """The page is not in the TLB any more."""
+    slot = recent_slot(cpu, key, vpn)
+    if s.recent.key[slot] == key and s.recent.vpn[slot] == vpn:
+        s.recent.key[slot] = EMPTY
+
+
+@kernel
+def find_entry(s: State, cpu: int, key: np.uint64, group: np.uint64) -> int:
+    """Number of the CPU's entry with this tag, -1 if none."""
+    first = cpu * s.params.tlb_entries
+    for e in range(s.params.tlb_entries):
+        if s.tlb.group[first + e] == group and s.tlb.key[first + e] == key:
+            return e
+    return -1
+
+
+@kernel
+def clear_entry(s: State, cpu: int, e: int) -> None:
+    """Empty entry ``e`` of a CPU."""
+    at = cpu * s.params.tlb_entries + e
+    key = s.tlb.key[at]
+    if key != EMPTY:
+        first = s.tlb.group[at] << np.uint64(s.params.group_shift)
+        forget(s, cpu, key, first)
+        forget(s, cpu, key, first + _ONE)
+    s.tlb.key[at] = EMPTY
+    s.tlb.group[at] = EMPTY
+    s.tlb.frame[2 * at] = INVALID
+    s.tlb.frame[2 * at + 1] = INVALID
+
+
+@kernel
+def write_entry(s: State, cpu: int, e: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+    """Put a group of pages into entry ``e``, whatever it held."""
+    clear_entry(s, cpu, e)
+    at = cpu * s.params.tlb_entries + e
+    s.tlb.key[at] = key
+    s.tlb.group[at] = group
+    s.tlb.frame[2 * at] = frames[0]
+    s.tlb.frame[2 * at + 1] = frames[1]
+
+
+@kernel
+def random_entry(s: State, cpu: int) -> int:
+    """The R10000's Random register: counts down with each instruction from the last entry to ``wired``, and wraps."""
+    unwired = s.params.tlb_entries - s.params.tlb_wired
+    return s.params.tlb_entries - 1 - s.cpus.retired[cpu] % unwired
+
+
+@kernel
+def refill_entry(s: State, cpu: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+    """What the refill handler's TLB write does: rewrite the entry with the tag, or the Random one."""
+    e = find_entry(s, cpu, key, group)
+    if e < 0:
+        e = random_entry(s, cpu)
+    write_entry(s, cpu, e, key, group, frames)
+
+
+@kernel
+def write_wired(s: State, cpu: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+    """Write wired entry 0, empty it if the group has no page. Another entry with the tag goes: a tag stands once."""
+    if s.params.tlb_wired == 0:
+        return
+    if frames[0] == INVALID and frames[1] == INVALID:
+        clear_entry(s, cpu, 0)
+        return
+    e = find_entry(s, cpu, key, group)
+    if e > 0:
+        clear_entry(s, cpu, e)
+    write_entry(s, cpu, 0, key, group, frames)
+
+
+@kernel
+def flush(s: State, cpu: int, first: int) -> None:
+    """Empty the entries from ``first`` on."""
+    for e in range(first, s.params.tlb_entries):
+        clear_entry(s, cpu, e)
+
+
+@kernel
+def mapped_group(s: State, key: np.uint64, group: np.uint64) -> tuple[int, int]:
+    """Frames of the group's pages as the page tables have them now; INVALID where not mapped or beyond the group."""
+    first = group << np.uint64(s.params.group_shift)
+    even = find_page(s.pages, key, first)
+    odd = find_page(s.pages, key, first + _ONE) if s.params.group_shift else INVALID
+    return even, odd
+
+
+@kernel
+def give_asid(s: State, cpu: int, key: np.uint64, base: int) -> None:
+    """Before a TLB access of process ``key``: a hardware ASID, for which all others may have to go first."""
+    if key == 0 or key >= PAGE_TABLE or s.cpus.user_key[cpu] == key:
+        return
+    s.cpus.user_key[cpu] = key
+    at = cpu * len(s.asids) + np.searchsorted(s.asids, key)
+    if s.cpus.asid_generation[at] == s.cpus.generation[cpu]:
+        return
+    if s.cpus.asids_used[cpu] == s.params.asids:
+        flush(s, cpu, s.params.tlb_wired)
+        s.counts[base + Event.TLB_FLUSHES] += 1
+        s.cpus.generation[cpu] += 1
+        s.cpus.asids_used[cpu] = 0
+    s.cpus.asid_generation[at] = s.cpus.generation[cpu]
+    s.cpus.asids_used[cpu] += 1

@@ -1,0 +1,114 @@
+"""Translation of an address when the table of recent translations has no answer, and the guest's refill handler.
+
+``docs/model.md`` sections 4 and 5. What a TLB miss leads to is the system's business: its ``refill`` function.
+"""
+
+import numpy as np
+
+from discotrace.replay.counts import N_CONTEXTS, Event
+from discotrace.replay.kernels.cache import LOAD, data_lines
+from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.page_map import find_page
+from discotrace.replay.kernels.state import INVALID, State
+from discotrace.replay.kernels.system import refill
+from discotrace.replay.kernels.tlb import find_entry, give_asid, remember
+from discotrace.tracegen.schema import KERNEL_BASE, KSEG0_END, KSEG0_START, XKPHYS_END, XKPHYS_START, Service
+
+N_EVENTS = len(Event)
+UTLB_MISS = int(Service.UTLB_MISS)
+TABLE_ENTRY_SHIFT = np.uint64(2)  # a page-table entry has 4 bytes
+
+_USER_END = np.uint64(KERNEL_BASE)
+_XKPHYS_START, _XKPHYS_END = np.uint64(XKPHYS_START), np.uint64(XKPHYS_END)
+_KSEG0_START, _KSEG0_END = np.uint64(KSEG0_START), np.uint64(KSEG0_END)
+
+# Why a kernel comes back to Python; the numbers from UNKNOWN_KIND on are faults of the trace.
+END, WINDOW, MAP_PAGE, EVENT = 0, 1, 2, 3
+UNKNOWN_KIND, CPU_RANGE, UNDECLARED, NESTING, UNKNOWN_SERVICE, UNKNOWN_CLASS, BAD_SIZE = 10, 11, 12, 13, 14, 15, 16
+
+
+@inlined
+def counts_base(cpu: int, context: int) -> int:
+    """Where the counters of a CPU's context begin."""
+    return (cpu * N_CONTEXTS + context) * N_EVENTS
+
+
+@inlined
+def is_user(vaddr: np.uint64) -> bool:
+    """Whether the address belongs to a process."""
+    return vaddr < _USER_END
+
+
+@inlined
+def in_unmapped_segment(vaddr: np.uint64) -> bool:
+    """Whether the address is in KSEG0 or XKPHYS, which the hardware does not translate."""
+    return _XKPHYS_START <= vaddr < _XKPHYS_END or _KSEG0_START <= vaddr < _KSEG0_END
+
+
+@kernel
+def ask_for_page(trap: np.ndarray, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
+    """Say which page must be mapped before the replay can go on. Returns INVALID, for the caller to return."""
+    trap[0] = key
+    trap[1] = vpn
+    trap[2] = vaddr
+    trap[3] = np.uint64(cpu)
+    trap[4] = np.uint64(context)
+    return INVALID
+
+
+@kernel
+def page_table_page(s: State, group: np.uint64) -> np.uint64:
+    """Number of the page-table page that holds a group's entries; its key is ``key + PAGE_TABLE``."""
+    first = group << np.uint64(s.params.group_shift)
+    return (first << TABLE_ENTRY_SHIFT) >> np.uint64(s.params.page_shift)
+
+
+@kernel
+def count_miss(s: State, base: int, entry: int) -> None:
+    """A TLB access without a translation: the tag was absent, or present with the page invalid."""
+    s.counts[base + (Event.TLB_MISSES if entry < 0 else Event.TLB_INVALID)] += 1
+
+
+@kernel
+def guest_handler(s: State, cpu: int, key: np.uint64, group: np.uint64, table_frame: int) -> None:
+    """The guest's refill handler up to its TLB write: a few instructions, and the load of the group's entries."""
+    p = s.params
+    base = counts_base(cpu, UTLB_MISS)
+    s.counts[base + Event.GUEST_REFILLS] += 1
+    s.counts[base + Event.INSTRUCTIONS] += p.refill_instructions
+    s.counts[base + Event.PAGE_TABLE_LOADS] += 1
+    address = (group << np.uint64(p.group_shift)) << TABLE_ENTRY_SHIFT
+    data_lines(s, cpu, base, LOAD, address, 1, table_frame)
+
+
+@kernel
+def untranslated(s: State, trap: np.ndarray, cpu: int, context: int, vpn: np.uint64, vaddr: np.uint64) -> int:
+    """Frame of a kernel page that the hardware does not translate, INVALID if it must be mapped first."""
+    key = np.uint64(0)
+    frame = find_page(s.pages, key, vpn)
+    if frame == INVALID:
+        return ask_for_page(trap, cpu, context, key, vpn, vaddr)
+    remember(s, cpu, key, vpn, frame)
+    return frame
+
+
+@kernel
+def translate(
+    s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64
+) -> int:
+    """A TLB access. Returns the frame, or INVALID if a page must be mapped first and nothing has been counted."""
+    base = counts_base(cpu, context)
+    give_asid(s, cpu, key, base)
+    page = np.int64(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    entry = find_entry(s, cpu, key, vpn >> np.uint64(s.params.group_shift))
+    frame = INVALID
+    if entry >= 0:
+        frame = s.tlb.frame[2 * (cpu * s.params.tlb_entries + entry) + page]
+    if frame != INVALID:
+        s.counts[base + Event.TLB_HITS] += 1
+    else:
+        frame = refill(s.system, s, trap, cpu, vcpu, context, key, vpn, vaddr, entry)
+        if frame == INVALID:
+            return INVALID
+    remember(s, cpu, key, vpn, frame)
+    return frame

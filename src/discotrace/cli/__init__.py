@@ -1,0 +1,66 @@
+"""The command line. One verb is one file; the help text is its docstring.
+
+Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 130 interrupted. Results go to standard output, all else to
+standard error.
+"""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from discotrace.cli.capture import capture
+from discotrace.cli.info import info
+from discotrace.cli.price import price
+from discotrace.cli.replay import replay
+from discotrace.cli.show_config import show_config
+from discotrace.cli.validate import validate
+from discotrace.tracegen.errors import DiscotraceError
+from discotrace.version import VERSION
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="discotrace",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (replay, price, info, validate, show_config):
+    app.command()(verb)
+app.command(context_settings={"allow_interspersed_args": False})(capture)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"discotrace {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def discotrace(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What would this workload cost on that machine, under that system software?
+
+    Traces of programs are replayed through a modelled TLB, cache and NUMA hierarchy, under a native OS and under the
+    Disco virtual machine monitor, and the counts are priced. Start with: discotrace replay traces/pmake.parquet
+    """
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line, never a traceback."""
+    try:
+        app()
+    except DiscotraceError as error:
+        typer.echo(f"discotrace: error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("discotrace: interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
+        sys.exit(0)

@@ -1,0 +1,200 @@
+"""The verb ``info``: what is in a trace."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from discotrace.cli.console import out, print_json, progress
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from discotrace.tracegen.reader import TraceReader
+    from discotrace.tracegen.schema import TraceMeta
+    from discotrace.tracegen.summary import Summary, WorkingSet
+
+_LARGEST = 10  # processes listed in the text
+_BARS = "▁▂▃▄▅▆▇█"
+_ASCII_BARS = ".:-=+*%@"
+
+
+def info(
+    trace: Annotated[str, typer.Argument(help="Trace file: a path or a URL (s3://, gs://, file://).")],
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Show what is in a trace: records, processes, footprint, OS services, working set.
+
+    Original references are what the traced programs did: instructions, and rows of LOAD and STORE. Footprint counts
+    the 4 KiB pages that were touched: virtual once per address space, distinct once per page of a file or shared
+    object.
+    """
+    from discotrace.tracegen.reader import TraceReader
+
+    with TraceReader(trace) as reader:
+        summary = _summary(reader)
+        if json_output:
+            print_json(_as_tree(reader, summary))
+        else:
+            _print_text(reader, summary)
+
+
+def _summary(reader: TraceReader) -> Summary:
+    from discotrace.tracegen.rules import CHECK_ROWS
+    from discotrace.tracegen.summary import Summarizer
+
+    summarizer = Summarizer(reader.meta, reader.rows)
+    with progress(reader.rows, "reading", "rows") as advance:
+        for rows in reader.batches(CHECK_ROWS):
+            summarizer.add(rows)
+            advance(len(rows.kind))
+    return summarizer.finish()
+
+
+def _as_tree(reader: TraceReader, summary: Summary) -> dict[str, object]:
+    from dataclasses import asdict
+
+    meta = reader.meta
+    by_asid = summary.instructions_by_asid
+    return {
+        "schema": 1,
+        "trace": reader.source,
+        "format_version": meta.format_version,
+        "file_bytes": reader.file_bytes,
+        "row_groups": reader.row_groups,
+        "records": summary.records,
+        "records_by_kind": {kind.name.lower(): count for kind, count in summary.records_by_kind.items()},
+        "instructions": summary.instructions,
+        "user_instructions": summary.user_instructions,
+        "idle_instructions": summary.idle_instructions,
+        "original_references": summary.original_references,
+        "file_bytes_per_original_reference": _bytes_per_reference(reader, summary),
+        "cpus": meta.cpus,
+        "instructions_by_cpu": summary.instructions_by_cpu,
+        "processes": [asdict(process) | {"instructions": by_asid.get(process.asid, 0)} for process in meta.processes],
+        "footprint": [asdict(footprint) for footprint in summary.footprint],
+        "services": [
+            {"service": _service_name(use.service).lower(), "entries": use.entries, "instructions": use.instructions}
+            for use in summary.services
+        ],
+        "files": {"count": len(meta.files), "size_bytes": sum(file.size for file in meta.files)},
+        "working_set": asdict(summary.working_set),
+        "provenance": meta.provenance,
+    }
+
+
+def _bytes_per_reference(reader: TraceReader, summary: Summary) -> float | None:
+    return reader.file_bytes / summary.original_references if summary.original_references else None
+
+
+def _print_text(reader: TraceReader, summary: Summary) -> None:
+    console = out()
+    for table in (
+        _overview(reader, summary),
+        _kinds(summary),
+        _processes(reader.meta, summary),
+        _footprint(summary),
+        _services(summary),
+    ):
+        console.print(table)
+        console.print()
+    bars = _BARS if console.encoding.startswith("utf") else _ASCII_BARS
+    for line in _working_set(summary.working_set, bars):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose other columns are numbers."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for place, column in enumerate(columns):
+        table.add_column(column, justify="right" if place else "left")
+    return table
+
+
+def _overview(reader: TraceReader, summary: Summary) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    meta = reader.meta
+    density = _bytes_per_reference(reader, summary)
+    table = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("trace", reader.source),
+        ("records", f"{summary.records:,}"),
+        ("instructions", f"{summary.instructions:,}"),
+        ("idle instructions", f"{summary.idle_instructions:,}"),
+        ("original references", f"{summary.original_references:,}"),
+        ("CPUs", f"{meta.cpus}"),
+        ("processes", f"{len(meta.processes):,}"),
+        ("files", f"{len(meta.files):,} of {sum(file.size for file in meta.files) // 1024:,} KiB in all"),
+        ("file size", f"{reader.file_bytes:,} bytes" + (f", {density:.3f} per original reference" if density else "")),
+        *((f"made by: {key}", f"{value}") for key, value in sorted(meta.provenance.items())),
+    ):
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _kinds(summary: Summary) -> Table:
+    table = _table("Records by kind", "kind", "records", "share")
+    for kind, count in summary.records_by_kind.items():
+        if count:
+            table.add_row(kind.name, f"{count:,}", _share(count, summary.records))
+    return table
+
+
+def _processes(meta: TraceMeta, summary: Summary) -> Table:
+    from rich.text import Text
+
+    executed = summary.instructions_by_asid
+    largest = sorted(meta.processes, key=lambda process: (-executed.get(process.asid, 0), process.asid))[:_LARGEST]
+    table = _table(f"Largest of {len(meta.processes):,} processes", "name", "asid", "instructions", "share")
+    for process in largest:
+        count = executed.get(process.asid, 0)
+        table.add_row(Text(process.name), f"{process.asid}", f"{count:,}", _share(count, summary.instructions))
+    return table
+
+
+def _footprint(summary: Summary) -> Table:
+    table = _table("Footprint", "segments", "virtual KiB", "distinct KiB")
+    for footprint in summary.footprint:
+        table.add_row(footprint.sort.replace("_", " "), f"{footprint.virtual_kib:,}", f"{footprint.distinct_kib:,}")
+    return table
+
+
+def _services(summary: Summary) -> Table:
+    table = _table("OS services", "service", "entries", "instructions", "share")
+    for use in sorted(summary.services, key=lambda use: -use.instructions):
+        share = _share(use.instructions, summary.instructions)
+        table.add_row(_service_name(use.service), f"{use.entries:,}", f"{use.instructions:,}", share)
+    user = summary.user_instructions
+    table.add_row("(outside services)", "", f"{user:,}", _share(user, summary.instructions))
+    return table
+
+
+def _working_set(working_set: WorkingSet, bars: str) -> list[str]:
+    lines = [f"Working set: KiB touched in each {working_set.slice_records:,} records"]
+    for name, kib in (("user", working_set.user_kib), ("kernel", working_set.kernel_kib)):
+        if kib:
+            lines.append(f"{name:<7}{_picture(kib, bars)}  {min(kib):,} to {max(kib):,} KiB")
+    return lines
+
+
+def _picture(values: list[int], bars: str) -> str:
+    """One character a value: a blank for 0, the last of ``bars`` for the largest."""
+    top = max(values) or 1
+    return "".join(bars[-(-value * len(bars) // top) - 1] if value else " " for value in values)
+
+
+def _service_name(number: int) -> str:
+    """The name of a service; a trace that breaks the format may have one without."""
+    from discotrace.tracegen.schema import Service
+
+    return {service.value: service.name for service in Service}.get(number, f"SERVICE_{number}")
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""

@@ -1,0 +1,28 @@
+"""The verb ``price``: other prices for counts that a replay left, without another replay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from discotrace.cli.replay import print_outcomes
+
+
+def price(
+    counts: Annotated[str, typer.Argument(help="Counts file that replay -o wrote.")],
+    prices: Annotated[str | None, typer.Option("--prices", "-p", help="TOML file with prices to change.")] = None,
+    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a price: table.key=value.")] = None,
+    services: Annotated[bool, typer.Option("--services", help="Add a table of the OS services.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Price the counts of a replay again: latencies, clock, costs of the monitor; no replay is needed.
+
+    Only prices can change here. What is structural (sizes, nodes, placement) needs: discotrace replay TRACE --set ...
+    """
+    from discotrace.analysis.configuration import repriced
+    from discotrace.analysis.counts_file import CountsFile, read
+
+    stored = read(counts)
+    tables = repriced(stored.about["configuration"], prices, changes or [])
+    print_outcomes(CountsFile(stored.table, stored.about | {"configuration": tables}), services, json_output)

@@ -1,0 +1,7 @@
+"""Settings that all tests share."""
+
+import hypothesis
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=100, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=5000, print_blob=True)
+hypothesis.settings.load_profile("default")

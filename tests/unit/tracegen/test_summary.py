@@ -1,0 +1,138 @@
+"""What `info` computes: each number on a trace small enough to count by hand, in any batches."""
+
+import pytest
+
+from discotrace.tracegen.schema import (
+    KSEG0_START,
+    KSEG2_START,
+    XKPHYS_START,
+    File,
+    Kind,
+    Process,
+    Segment,
+    Service,
+    TraceMeta,
+    rows_from_records,
+    slice_rows,
+)
+from discotrace.tracegen.summary import Footprint, ServiceUse, Summarizer, Summary, sort_of_segment
+
+Record = tuple[int, int, int, int, int, int]
+
+PAGE = 4096
+TEXT, STACK = 0x400000, 0x7FFF0000
+META = TraceMeta(
+    cpus=2,
+    processes=[Process(1, "cc1"), Process(2, "cc1", parent=1)],
+    segments=[
+        Segment(1, TEXT, TEXT + 4 * PAGE, "file", object=5, writable=False),
+        Segment(2, TEXT, TEXT + 4 * PAGE, "file", object=5, writable=False),
+        Segment(1, STACK, STACK + 4 * PAGE, "anonymous"),
+        Segment(2, STACK, STACK + 4 * PAGE, "anonymous"),
+        Segment(0, KSEG0_START, KSEG0_START + 4 * PAGE, "anonymous"),
+        Segment(1, 0, PAGE, "anonymous", by_event=True),
+        Segment(1, 0, PAGE, "anonymous", by_event=True),
+    ],
+    files=[File(5, "/bin/cc1", 16384)],
+)
+RECORDS: list[Record] = [
+    (0, 1, Kind.FETCH, TEXT, 40, 10),
+    (1, 2, Kind.FETCH, TEXT + 8, 40, 20),
+    (0, 1, Kind.LOAD, STACK, 8, 0),
+    (0, 1, Kind.ENTER, 0, 0, Service.READ),
+    (0, 1, Kind.FETCH, KSEG0_START, 40, 5),
+    (1, 2, Kind.STORE, STACK, 2 * PAGE + 1, 0),
+    (0, 1, Kind.ENTER, 0, 0, Service.DEMAND_ZERO),
+    (0, 1, Kind.ZERO_PAGE, STACK + PAGE, PAGE, 100),
+    (0, 1, Kind.EXIT, 0, 0, Service.DEMAND_ZERO),
+    (0, 1, Kind.FETCH, KSEG0_START, 40, 7),
+    (0, 1, Kind.EXIT, 0, 0, Service.READ),
+    (0, 1, Kind.MAP, 0, 0, 5),
+    (0, 1, Kind.LOAD, 8, 8, 0),
+    (0, 1, Kind.UNMAP, 0, 0, 5),
+    (0, 1, Kind.MAP, 0, 0, 6),
+    (0, 1, Kind.LOAD, 16, 8, 0),
+    (1, 2, Kind.FETCH, TEXT + PAGE, 4, 1),
+    (1, 2, Kind.IDLE, 0, 1000, 0),
+]
+
+
+def summarize(batch: int = len(RECORDS)) -> Summary:
+    rows = rows_from_records(RECORDS)
+    summarizer = Summarizer(META, len(RECORDS))
+    for start in range(0, len(RECORDS), batch):
+        summarizer.add(slice_rows(rows, start, start + batch))
+    return summarizer.finish()
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5, 7, 11])
+def test_the_summary_does_not_depend_on_batches(batch: int) -> None:
+    assert summarize(batch) == summarize()
+
+
+def test_records_are_counted_by_kind() -> None:
+    summary = summarize()
+    assert summary.records == len(RECORDS) == sum(summary.records_by_kind.values())
+    assert summary.records_by_kind[Kind.LOAD] == 3
+    assert summary.records_by_kind[Kind.BARRIER] == 0
+
+
+def test_instructions_are_those_of_fetch_and_zero_page() -> None:
+    summary = summarize()
+    assert summary.instructions == 143
+    assert summary.instructions_by_cpu == [122, 21]
+    assert summary.instructions_by_asid == {1: 122, 2: 21}
+    assert summary.idle_instructions == 1000
+
+
+def test_original_references_are_instructions_and_loads_and_stores() -> None:
+    assert summarize().original_references == 143 + 3 + 1
+
+
+def test_instructions_belong_to_the_innermost_service_of_their_cpu() -> None:
+    summary = summarize()
+    assert summary.services == [ServiceUse(Service.DEMAND_ZERO, 1, 100), ServiceUse(Service.READ, 1, 12)]
+    assert summary.user_instructions == 31
+
+
+def test_footprint_counts_shared_pages_once_when_distinct_and_mapped_again_pages_anew() -> None:
+    assert summarize().footprint == [
+        Footprint("user_text", virtual_kib=12, distinct_kib=8),
+        Footprint("user_anonymous", virtual_kib=28, distinct_kib=28),
+        Footprint("kernel_text_and_data", virtual_kib=4, distinct_kib=4),
+    ]
+
+
+def test_working_set_tells_the_pages_of_each_slice() -> None:
+    working_set = summarize().working_set
+    assert working_set.slice_records == 1
+    assert working_set.user_kib == [4, 4, 4, 0, 0, 12, 0, 4, 0, 0, 0, 0, 4, 0, 0, 4, 4, 0]
+    assert working_set.kernel_kib == [
+        4 if kind == Kind.FETCH and vaddr >= KSEG0_START else 0 for _, _, kind, vaddr, _, _ in RECORDS
+    ]
+
+
+def test_a_page_counts_once_for_a_slice() -> None:
+    rows = rows_from_records([(0, 1, Kind.LOAD, STACK + 8 * (i % 64), 8, 0) for i in range(600)])
+    summarizer = Summarizer(META, 600)
+    summarizer.add(rows)
+    assert summarizer.finish().working_set.user_kib == [4] * 60
+
+
+def test_an_empty_trace_has_a_summary() -> None:
+    summary = Summarizer(META, 0).finish()
+    assert (summary.records, summary.footprint, summary.working_set.user_kib) == (0, [], [])
+
+
+@pytest.mark.parametrize(
+    ("segment", "sort"),
+    [
+        (Segment(1, 0, PAGE, "file", writable=False), "user_text"),
+        (Segment(1, 0, PAGE, "file"), "user_file_private"),
+        (Segment(1, 0, PAGE, "shared"), "user_shared"),
+        (Segment(0, XKPHYS_START, XKPHYS_START + PAGE, "file"), "kernel_file_windows"),
+        (Segment(0, KSEG2_START, KSEG2_START + PAGE, "anonymous"), "kernel_stacks"),
+    ],
+)
+def test_segments_are_sorted_by_backing_and_region(segment: Segment, sort: str) -> None:
+    assert sort_of_segment(segment) == sort
