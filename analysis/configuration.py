@@ -105,7 +105,9 @@ def _apply(tables: Tables, change: str) -> None:
         raise ConfigError(f"--set {change!r}: unknown table {table}{_hint(table, STRUCTURAL_KEYS)}")
     if key not in known:
         raise ConfigError(f"--set {change!r}: unknown key {table}.{key}{_hint(key, known)}")
-    tables.setdefault(table, {})[key] = _value(text.strip())
+    values = tables.setdefault(table, {})
+    if isinstance(values, dict):  # else the file has a value where a table belongs, which ``split`` says
+        values[key] = _value(text.strip())
 
 
 def _value(text: str) -> Any:

@@ -17,6 +17,7 @@ from discotrace.tracegen.errors import TraceError
 
 METADATA_KEY = b"discotrace_counts"
 FORMAT_VERSION = 1
+ABOUT = ("discotrace", "command", "trace", "cpus", "systems", "window_instructions", "configuration")
 COLUMNS = ("system", "window", "cpu", "vm", "context", "event", "count")
 
 
@@ -49,7 +50,7 @@ def join_systems(tables: dict[str, pa.Table]) -> pa.Table:
 
 def write(path: str | os.PathLike[str], counts: CountsFile) -> None:
     """Write the file, whole or not at all. Raises OutputError."""
-    metadata = {METADATA_KEY: json.dumps(counts.about, sort_keys=True)}
+    metadata = {METADATA_KEY: json.dumps(counts.about)}
     with atomic_path(path) as temporary, output_errors(path):
         pq.write_table(counts.table.replace_schema_metadata(metadata), temporary, compression="zstd")
 
@@ -57,13 +58,25 @@ def write(path: str | os.PathLike[str], counts: CountsFile) -> None:
 def read(path: str | os.PathLike[str]) -> CountsFile:
     """Read a file that ``write`` made. Raises TraceError, naming the file, if it is none."""
     try:
-        table = pq.read_table(path)
+        table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as fault:
-        raise TraceError(f"{path}: cannot be read as a counts file: {str(fault).splitlines()[0]}") from fault
+        reason = os.strerror(fault.errno) if isinstance(fault, OSError) and fault.errno else str(fault).splitlines()[0]
+        raise TraceError(f"{path}: cannot be read as a counts file: {reason}") from fault
     text = (table.schema.metadata or {}).get(METADATA_KEY)
     if text is None or tuple(table.column_names) != COLUMNS:
         raise TraceError(f"{path}: not a counts file; make one with: discotrace replay TRACE -o counts.parquet")
-    about = json.loads(text)
-    if about["format_version"] > FORMAT_VERSION:
-        raise TraceError(f"{path}: counts of format version {about['format_version']}: upgrade discotrace")
-    return CountsFile(table, about)
+    return CountsFile(table, _about(path, text))
+
+
+def _about(path: str | os.PathLike[str], text: bytes) -> dict[str, Any]:
+    """The metadata, if they have all that ``write`` puts there."""
+    try:
+        about = json.loads(text)
+        version, missing = int(about["format_version"]), [key for key in ABOUT if key not in about]
+    except (ValueError, KeyError, TypeError) as fault:
+        raise TraceError(f"{path}: its metadata are not those of a counts file") from fault
+    if version > FORMAT_VERSION:
+        raise TraceError(f"{path}: counts of format version {version}: upgrade discotrace")
+    if missing:
+        raise TraceError(f"{path}: its metadata have no {missing[0]}: the file is damaged")
+    return dict(about)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import execution_ns, parts_ns, priced
+from discotrace.analysis.pricing import execution_ns, parts_ns, priced, sum_by
 from discotrace.replay.counts import EVENT_NAMES
 
 ACCESSES = ("fetch", "load", "store")
@@ -100,14 +100,11 @@ def _rates(t: dict[str, int]) -> dict[str, float]:
 
 def _services(counts: pl.DataFrame, time: pl.DataFrame) -> list[ServiceTime]:
     entries = _entries(counts)
-    spent = (
-        time.with_columns(
-            pl.col("context").str.replace("monitor:", "kernel:").alias("service"),
-            pl.col("part").str.starts_with("monitor").alias("by_monitor"),
-        )
-        .group_by("service", "by_monitor")
-        .agg(pl.col("ns").sum())
+    labelled = time.with_columns(
+        pl.col("context").str.replace("monitor:", "kernel:").alias("service"),
+        pl.col("part").str.starts_with("monitor").alias("by_monitor"),
     )
+    spent = sum_by(labelled, "service", "by_monitor")
     ns = {(service, by_monitor): value for service, by_monitor, value in spent.iter_rows()}
     return [
         ServiceTime(

@@ -3,9 +3,11 @@
 Busy time only: waiting for memory under load, for locks and for disks is not part of it yet.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 
 from discotrace.analysis.prices import Prices
@@ -101,26 +103,39 @@ def _tariff_rows(prices: Prices, system: str) -> Iterator[tuple[str, str, str, f
 
 def priced(counts: pl.DataFrame, prices: Prices, system: str) -> pl.DataFrame:
     """Counts (window, cpu, vm, context, event, count) as time: window, cpu, context, part, ns."""
-    return (
+    rows = (
         counts.lazy()
         .with_columns(pl.col("context", "event").cast(pl.String))
         .join(tariff_table(prices, system).lazy(), on=["context", "event"], how="inner")
-        .group_by("window", "cpu", "context", "part")
-        .agg((pl.col("count") * pl.col("ns")).sum().alias("ns"))
-        .sort("window", "cpu", "context", "part")  # a fixed order, so that sums of floats repeat bit for bit
+        .with_columns((pl.col("count") * pl.col("ns")).alias("ns"))
+        .sort("window", "cpu", "context", "part", "event")
         .collect()
     )
+    return sum_by(rows, "window", "cpu", "context", "part")
+
+
+def sum_by(time: pl.DataFrame, *keys: str) -> pl.DataFrame:
+    """``ns`` summed by the keys, in ascending order of them.
+
+    Within a group the rows are added in their order. Polars would add in an order that depends on how many threads
+    it has, and a sum of floats then ends in other digits on another computer.
+    """
+    ordered = time.sort(*keys, maintain_order=True)
+    is_first = ordered.select(pl.any_horizontal(pl.col(key).ne_missing(pl.col(key).shift()) for key in keys))
+    starts = np.flatnonzero(is_first.to_series().to_numpy())
+    sums = np.add.reduceat(ordered["ns"].to_numpy(), starts) if len(starts) else np.zeros(0)
+    return ordered[starts].select(*keys, pl.Series("ns", sums))
 
 
 def execution_ns(time: pl.DataFrame) -> float:
     """Execution time: CPUs run on by themselves within a window and meet at its end, so the slowest decides."""
-    busy = time.group_by("window", "cpu").agg(pl.col("ns").sum())
-    return float(busy.group_by("window").agg(pl.col("ns").max()).sort("window")["ns"].sum())
+    slowest = sum_by(time, "window", "cpu").group_by("window").agg(pl.col("ns").max())
+    return math.fsum(slowest["ns"])
 
 
 def parts_ns(time: pl.DataFrame, cpus: int) -> dict[str, float]:
     """Mean over the CPUs of each part of the time, idle last; they add up to the execution time."""
-    sums = dict(time.group_by("part").agg(pl.col("ns").sum()).iter_rows())
+    sums = dict(sum_by(time, "part").iter_rows())
     parts = {part: sums.get(part, 0.0) / cpus for part in PARTS}
     parts[IDLE_PART] = execution_ns(time) - sum(parts.values())
     return parts

@@ -5,10 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from discotrace.analysis.configuration import from_tables
 from discotrace.analysis.counts_file import CountsFile
-from discotrace.analysis.outcome import Outcome, outcome
+from discotrace.analysis.outcome import Outcome, ServiceTime, outcome
 from discotrace.analysis.text import figure
 
 JSON_SCHEMA = 1
@@ -69,9 +70,8 @@ def tables_of(counts: CountsFile, priced: list[Outcome], services: bool) -> list
 
 def _main_table(counts: CountsFile, priced: list[Outcome]) -> Table:
     trace = counts.about["trace"]
-    table = Table(
-        title=f"{trace['name']}: {trace['rows']:,} records on {counts.about['cpus']} CPUs", title_justify="left"
-    )
+    title = Text(f"{trace['name']}: {trace['rows']:,} records on {counts.about['cpus']} CPUs", "table.title")
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     for one in priced:
         table.add_column(one.system, justify="right")
@@ -105,7 +105,12 @@ def _services_table(priced: list[Outcome]) -> Table:
     for first in sorted(priced[0].services, key=lambda s: -s.entries * s.kernel_us):
         found = [names.get(first.service) for names in by_name]
         cells = [f"{figure(s.kernel_us)} + {figure(s.monitor_us)}" if s else "-" for s in found]
-        last = found[-1]
-        ratio = (last.kernel_us + last.monitor_us) / (first.kernel_us + first.monitor_us) if last else 0.0
-        table.add_row(first.service, f"{first.entries:,}", *cells, f"{ratio:.2f}")
+        table.add_row(first.service, f"{first.entries:,}", *cells, _ratio(found[-1], first))
     return table
+
+
+def _ratio(last: ServiceTime | None, first: ServiceTime) -> str:
+    """How many times as long a service takes under the last system; - where one of them spends nothing."""
+    if last is None or first.kernel_us + first.monitor_us == 0:
+        return "-"
+    return f"{(last.kernel_us + last.monitor_us) / (first.kernel_us + first.monitor_us):.2f}"

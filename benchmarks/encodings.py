@@ -25,7 +25,9 @@ from numba import njit
 
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import COLUMN_DTYPES, METADATA_KEY, Kind, Rows, concat_rows, slice_rows
-from discotrace.tracegen.writer import ARROW_SCHEMA, PARQUET_OPTIONS
+from discotrace.tracegen.writer import ARROW_SCHEMA, COMPRESSION_LEVEL, PARQUET_OPTIONS
+
+BASE_OPTIONS = PARQUET_OPTIONS | {"compression_level": COMPRESSION_LEVEL}
 
 BATCH_ROWS = 1 << 18
 RUNS = ["vcpu", "asid", "kind"]  # columns of long runs or very few values
@@ -61,10 +63,10 @@ def encodings() -> list[Encoding]:
         *(Encoding(f"plain, zstd {level}, small pages", zstd(level, **small_pages)) for level in (3, 9)),
         *(Encoding(f"plain, zstd {level}", zstd(level)) for level in (1, 3, 6, 9, 12)),
         *(Encoding(f"{runs}, zstd {level}", zstd(level, use_dictionary=RUNS)) for level in (3, 6, 9)),
-        Encoding("the same, row groups of 262,144", PARQUET_OPTIONS, 1 << 18),
+        Encoding("the same, row groups of 262,144", BASE_OPTIONS, 1 << 18),
         Encoding(
             "the same, row groups and pages of 4,194,304",
-            PARQUET_OPTIONS | {"data_page_size": 32 << 20, "max_rows_per_page": 1 << 22},
+            BASE_OPTIONS | {"data_page_size": 32 << 20, "max_rows_per_page": 1 << 22},
             1 << 22,
         ),
         Encoding("dictionary for all but vaddr, zstd 9", zstd(9, use_dictionary=FEW_VALUES)),

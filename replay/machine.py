@@ -11,6 +11,8 @@ from typing import Any
 from discotrace.tracegen.errors import ConfigError
 
 MAX_CPUS = 64  # the directory keeps the holders of a line in one 64-bit word
+MAX_NODES = 1024  # far beyond any machine; each has lists of its own
+LARGEST = 1 << 30  # of any other number, so that products of two of them stay within 64 bits
 PLACEMENTS = ("round-robin", "first-touch")
 
 
@@ -180,7 +182,11 @@ def _check(m: Machine) -> None:
     for table, key in NOT_NEGATIVE:
         value = getattr(getattr(m, table), key)
         _require(value >= 0, f"{table}.{key} is {value}, expected zero or more")
+    for table, key in POSITIVE + NOT_NEGATIVE:
+        value = getattr(getattr(m, table), key)
+        _require(value <= LARGEST, f"{table}.{key} is {value}, expected at most {LARGEST}")
     _require(m.cpu.count <= MAX_CPUS, f"cpu.count is {m.cpu.count}, at most {MAX_CPUS} are modelled")
+    _require(m.cpu.nodes <= MAX_NODES, f"cpu.nodes is {m.cpu.nodes}, at most {MAX_NODES} are modelled")
     _require(
         m.cpu.nodes == 0 or m.cpu.count <= m.cpu.nodes * m.cpu.per_node,
         f"{m.cpu.count} CPUs do not fit: cpu.nodes = {m.cpu.nodes} nodes hold cpu.per_node = {m.cpu.per_node} each",
@@ -222,7 +228,8 @@ def _check_tlbs(m: Machine) -> None:
     entries, ways = m.monitor.software_tlb_entries, m.monitor.software_tlb_ways
     _require(
         entries == 0 or (entries % ways == 0 and is_power_of_two(entries // ways)),
-        f"monitor: {entries} software TLB entries in {ways} ways gives {entries / ways:g} sets, expected a power of two",
+        f"monitor: {entries} software TLB entries in {ways} ways gives {entries / ways:g} sets, "
+        "expected a power of two",
     )
 
 

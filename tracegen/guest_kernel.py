@@ -5,6 +5,8 @@ process and scheduling events go in as method calls. ``docs/guest-kernel.md`` sa
 """
 
 from collections.abc import Callable
+import hashlib
+import json
 from dataclasses import asdict, dataclass, replace
 
 from discotrace.tracegen.address_space import Mapping, pages_of
@@ -256,5 +258,6 @@ class GuestKernel(GuestMemory):
             instructions -= LARGEST_IDLE
 
     def finish(self) -> None:
-        """Record the constants in the provenance of the metadata."""
-        self._meta.provenance["guest_kernel"] = asdict(self._parameters)
+        """Record in the provenance of the metadata which constants made the kernel's part."""
+        constants = json.dumps(asdict(self._parameters), sort_keys=True)
+        self._meta.provenance["guest_kernel_sha256"] = hashlib.sha256(constants.encode()).hexdigest()

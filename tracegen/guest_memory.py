@@ -237,6 +237,8 @@ class GuestMemory:
     def _references(self, vcpu: int, process: _Running, rows: Rows) -> None:
         done = 0
         for index, page in process.space.first_touches(rows):
+            if process.space.has_touched(page):
+                continue  # a fault on a neighbour has mapped it
             if index > done:
                 self._emit(slice_rows(rows, done, index))
                 done = index
@@ -285,7 +287,9 @@ class GuestMemory:
 
     def quick_fault(self, vcpu: int, asid: int, vaddr: int) -> None:
         """First touch of a page that is in memory already: only the mapping is missing."""
-        self._whole("quick_fault", self._fault_place(vcpu, self._process(asid), vaddr))
+        process = self._process(asid)
+        self._whole("quick_fault", self._fault_place(vcpu, process, vaddr))
+        self._map_around(vcpu, process, vaddr)
 
     def page_in(self, vcpu: int, asid: int, vaddr: int) -> None:
         """First touch of a file page that has to be read from disk."""
@@ -294,6 +298,18 @@ class GuestMemory:
         place = self._fault_place(vcpu, process, vaddr)
         with self._service("page_in", place):
             self._read_cluster(place, page)
+        self._map_around(vcpu, process, vaddr)
+
+    def _map_around(self, vcpu: int, process: _Running, vaddr: int) -> None:
+        """A fault on a file's page maps the cached pages around it too."""
+        segment = self._segment_at(vcpu, process, vaddr)
+        if segment.backing != "file" or is_private(segment):
+            return
+        around = self._parameters.memory.fault_around_pages
+        first = (vaddr >> PAGE_SHIFT) // around * around
+        for page in range(max(first, segment.start >> PAGE_SHIFT), min(first + around, segment.end >> PAGE_SHIFT)):
+            if self._page_cache.has(segment.object, self._object_page(segment, page << PAGE_SHIFT)):
+                process.space.touch(page)
 
     def copy_on_write(self, vcpu: int, asid: int, vaddr: int) -> None:
         """First touch of a private page with contents: a copy of a file's page or, after a fork, of the parent's."""

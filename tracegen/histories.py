@@ -9,9 +9,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from discotrace.tracegen.file_calls import FileCalls, FileNames
-from discotrace.tracegen.lackey import FETCH
 from discotrace.tracegen.memory_calls import MemoryCalls
-from discotrace.tracegen.raw_format import RawCapture, RawImage
+from discotrace.tracegen.raw_format import RawCapture, RawImage, raw_errors
 from discotrace.tracegen.steps import STRUCTURE, Action, Exec, Exit, Fork, History, Other, Step, Wait
 from discotrace.tracegen.syscalls import Call, parse_calls
 
@@ -150,7 +149,8 @@ def process_name(images: list[RawImage], parent: str) -> str:
 
 def read_calls(capture: RawCapture, image: RawImage) -> list[Call]:
     """The system calls of an image."""
-    with open(capture.calls_path(image), encoding="utf-8") as lines:
+    path = capture.calls_path(image)
+    with raw_errors(path), open(path, encoding="utf-8") as lines:
         return parse_calls(lines)
 
 
@@ -159,12 +159,13 @@ def call_positions(capture: RawCapture, image: RawImage, calls: list[Call]) -> n
     rows = np.array([call.row for call in calls], np.int64)
     positions = np.full(len(rows), image.instructions, np.int64)
     start, instructions = 0, 0
-    for batch in pq.ParquetFile(capture.references_path(image)).iter_batches(columns=["kind", "arg"]):
-        kind, arg = (column.to_numpy() for column in batch.columns)
-        after = instructions + np.cumsum(np.where(kind == FETCH, arg, 0), dtype=np.int64)
-        here = (rows > start) & (rows <= start + len(kind))
-        positions[here] = after[rows[here] - start - 1]
-        start += len(kind)
-        instructions = int(after[-1])
+    path = capture.references_path(image)
+    with raw_errors(path):
+        for batch in pq.ParquetFile(path).iter_batches(columns=["arg"]):  # arg is 0 for data
+            after = instructions + np.cumsum(batch.column("arg").to_numpy(), dtype=np.int64)
+            here = (rows > start) & (rows <= start + len(after))
+            positions[here] = after[rows[here] - start - 1]
+            start += len(after)
+            instructions = int(after[-1])
     positions[rows == 0] = 0
     return positions

@@ -23,6 +23,7 @@ class MemoryParameters:
     """Page-in, stacks, and how much of everything the kernel's address space has room for."""
 
     page_in_cluster_pages: int
+    fault_around_pages: int
     stack_reach_kib: int
     stack_piece_kib: int
     page_descriptors: int
@@ -45,6 +46,7 @@ class WalkParameters:
     loop_turns_max: int
     loads_per_instruction: float
     stores_per_instruction: float
+    reference_bytes: int
     word_bytes: int
 
 

@@ -11,7 +11,7 @@ from discotrace.tracegen.areas import Area, AreaMap
 from discotrace.tracegen.descriptors import OpenFile
 from discotrace.tracegen.guest_kernel import GuestKernel
 from discotrace.tracegen.histories import build_histories
-from discotrace.tracegen.raw_format import RawCapture
+from discotrace.tracegen.raw_format import Limits, RawCapture
 from discotrace.tracegen.reference_stream import ReferenceStream
 from discotrace.tracegen.scheduler import Decision, Idle, Perform, Run, ScheduleParameters, Scheduler, Switch, Tick
 from discotrace.tracegen.schema import Kind, Process, Rows, Segment, TraceMeta, concat_rows
@@ -31,17 +31,9 @@ from discotrace.tracegen.steps import (
     Transfer,
     Wait,
 )
-from discotrace.tracegen.writer import TraceWriter
+from discotrace.tracegen.writer import COMPRESSION_LEVEL, TraceWriter
 
 LONGEST_PIECE = 4096  # bytes of a buffer looked at in one go, as AreaMap.uncovered wants them
-
-
-@dataclass(frozen=True)
-class MergeLimits:
-    """Instructions of the programs, without the kernel's: of the whole trace and of each process."""
-
-    instructions: int
-    instructions_per_process: int
 
 
 @dataclass
@@ -64,20 +56,22 @@ def merge(
     capture: RawCapture,
     path: str | os.PathLike[str],
     schedule: ScheduleParameters,
-    limits: MergeLimits,
+    limits: Limits,
     *,
     version: str,
+    compression_level: int = COMPRESSION_LEVEL,
     progress: Callable[[int], None] = lambda _: None,
 ) -> MergeResult:
     """Writes the trace of a raw capture. ``version`` of discotrace goes into the provenance; ``progress`` is told
     how many instructions of programs have been added.
 
-    The trace ends before the whole is done when ``limits.instructions`` is reached. Equal captures and parameters
-    give equal traces. Raises CaptureError when the raw capture is damaged, OutputError when ``path`` cannot be written.
+    The trace ends with the slice of the schedule in which ``limits.instructions`` is reached. Equal captures and
+    parameters give equal traces. Raises CaptureError when the raw capture is damaged, OutputError when ``path``
+    cannot be written.
     """
     meta = TraceMeta(schedule.cpus, provenance=_provenance(capture, schedule, limits, version))
     histories = build_histories(capture, min(limits.instructions_per_process, limits.instructions))
-    with TraceWriter(path, meta) as writer:
+    with TraceWriter(path, meta, compression_level=compression_level) as writer:
         merger = Merger(capture, histories, meta, writer.write)
         result = merger.run(Scheduler(histories, schedule), limits.instructions, progress)
         meta.provenance["guessed_pages"] = result.guessed_pages
@@ -86,9 +80,7 @@ def merge(
     return result
 
 
-def _provenance(
-    capture: RawCapture, schedule: ScheduleParameters, limits: MergeLimits, version: str
-) -> dict[str, object]:
+def _provenance(capture: RawCapture, schedule: ScheduleParameters, limits: Limits, version: str) -> dict[str, object]:
     return {
         "generator": "capture",
         "version": version,
@@ -96,8 +88,8 @@ def _provenance(
         "exit_status": capture.exit_status,
         "interrupted": capture.interrupted,
         "valgrind": capture.valgrind,
-        "recorded": asdict(capture.limits),
-        "parameters": asdict(schedule) | asdict(limits),
+        "recorded": capture.limits.set_ones(),
+        "parameters": asdict(schedule) | limits.set_ones(),
     }
 
 

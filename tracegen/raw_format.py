@@ -7,14 +7,19 @@ text of valgrind.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import pyarrow as pa
 
 from discotrace.tracegen.atomic import atomic_path
 from discotrace.tracegen.errors import CaptureError
 
 RAW_VERSION = 1
 DESCRIPTION = "capture.json"
+NO_LIMIT = 2**62  # more instructions than anything has
 NOT_REGULAR = -1  # the size noted for directories, devices and the like
 
 
@@ -52,10 +57,17 @@ class RawImage:
 
 @dataclass(frozen=True)
 class Limits:
-    """How many instructions of the programs to keep. Each limit ends with the run of instructions that reaches it."""
+    """How many instructions of the programs, without the kernel's, to keep of the whole and of each process.
 
-    instructions: int
-    instructions_per_process: int
+    A limit ends with the run of instructions that reaches it.
+    """
+
+    instructions: int = NO_LIMIT
+    instructions_per_process: int = NO_LIMIT
+
+    def set_ones(self) -> dict[str, int]:
+        """Those that are not NO_LIMIT, by name."""
+        return {name: value for name, value in asdict(self).items() if value != NO_LIMIT}
 
 
 @dataclass
@@ -93,6 +105,16 @@ class RawCapture:
         del tree["directory"]
         with atomic_path(self.directory / DESCRIPTION) as path:
             path.write_text(json.dumps(tree, indent=1, sort_keys=True))
+
+
+@contextmanager
+def raw_errors(path: Path) -> Iterator[None]:
+    """Turns what reading a file of a raw capture may raise into a CaptureError that names it."""
+    try:
+        yield
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as fault:
+        reason = str(fault).split("\n", maxsplit=1)[0]
+        raise CaptureError(f"{path}: the raw capture is damaged, capture again: {reason}") from fault
 
 
 def load_raw(directory: Path) -> RawCapture:

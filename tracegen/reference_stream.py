@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from discotrace.tracegen.errors import CaptureError
 from discotrace.tracegen.lackey import FETCH
+from discotrace.tracegen.raw_format import raw_errors
 from discotrace.tracegen.schema import Rows, slice_rows
 
 BATCH_ROWS = 1 << 16
@@ -61,13 +61,11 @@ class ReferenceStream:
 
 def _batches(paths: Sequence[Path]) -> Iterator[Rows]:
     for path in paths:
-        try:
+        with raw_errors(path):
             for batch in pq.ParquetFile(path).iter_batches(BATCH_ROWS, columns=["kind", "vaddr", "size", "arg"]):
                 kind, vaddr, size, arg = (column.to_numpy() for column in batch.columns)
                 count = len(kind)
                 yield Rows(np.zeros(count, np.uint16), np.zeros(count, np.uint32), kind, vaddr, size, arg)
-        except OSError as fault:
-            raise CaptureError(f"{path} cannot be read: the raw capture is damaged, capture again: {fault}") from fault
 
 
 def _no_rows() -> Rows:

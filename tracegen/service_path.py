@@ -260,13 +260,14 @@ class _PathCompiler:
         names = list(data)
         weights = np.array(list(data.values()))
         chosen = self._rng.choice(len(names), size=count, p=weights / weights.sum())
-        words = np.array([self._layout.object_bytes(name) // walk.word_bytes for name in names])
+        objects = np.array([self._layout.object_bytes(name) for name in names])
+        sizes = np.minimum(objects, walk.reference_bytes)
         stores = walk.stores_per_instruction / (walk.loads_per_instruction + walk.stores_per_instruction)
         columns = np.zeros((5, count), dtype=np.uint64)
         columns[0] = np.where(self._rng.random(count) < stores, Kind.STORE, Kind.LOAD)
         columns[1] = np.array([self._layout.base_index(name) for name in names])[chosen]
-        columns[2] = self._rng.integers(0, words[chosen]) * walk.word_bytes
-        columns[3] = walk.word_bytes
+        columns[2] = self._rng.integers(0, (objects // sizes)[chosen]) * sizes[chosen]
+        columns[3] = sizes[chosen]
         return columns
 
     def _basic_blocks(self, text_bytes: int, instructions: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -6,7 +6,9 @@ standard error.
 
 import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, ParamSpec
 
 import typer
 
@@ -21,6 +23,38 @@ from discotrace.version import VERSION
 
 INTERRUPTED = 130
 
+Arguments = ParamSpec("Arguments")
+
+
+def _with_exit_code(verb: Callable[Arguments, None]) -> Callable[Arguments, None]:
+    """The same verb, ending as the exit codes say: a user's mistake is one line, never a traceback.
+
+    It stands around each verb, not around the application, because Typer has ideas of its own about Ctrl-C and
+    broken pipes.
+    """
+
+    @wraps(verb)
+    def run(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        try:
+            verb(*args, **kwargs)
+            sys.stdout.flush()
+        except DiscotraceError as error:
+            _end(f"error: {error}", error.exit_code)
+        except MemoryError:
+            _end("error: this computer has not enough memory for the modelled machine", DiscotraceError.exit_code)
+        except KeyboardInterrupt:
+            _end("interrupted", INTERRUPTED)
+        except BrokenPipeError:  # the reader of our output has left; nothing more can be written, not even at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run
+
+
+def _end(message: str, exit_code: int) -> None:
+    typer.echo("discotrace: " + message.replace("\n", " "), err=True)
+    raise typer.Exit(exit_code)
+
+
 app = typer.Typer(
     name="discotrace",
     no_args_is_help=True,
@@ -28,8 +62,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (replay, price, info, validate, show_config):
-    app.command()(verb)
-app.command(context_settings={"allow_interspersed_args": False})(capture)
+    app.command()(_with_exit_code(verb))
+app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 
 
 def _print_version(wanted: bool) -> None:
@@ -52,15 +86,5 @@ def discotrace(
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one line, never a traceback."""
-    try:
-        app()
-    except DiscotraceError as error:
-        typer.echo(f"discotrace: error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("discotrace: interrupted", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader of our output has left
-        sys.exit(0)
+    """Run the command line."""
+    app()

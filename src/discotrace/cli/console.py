@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -31,6 +31,18 @@ def err() -> Console:
 def print_json(tree: Mapping[str, object]) -> None:
     """Writes a result as JSON to standard output."""
     sys.stdout.write(json.dumps(tree, indent=2) + "\n")
+
+
+def remark(text: str) -> None:
+    """Writes a line that helps a person, on standard error and only if that is a terminal."""
+    console = err()
+    if console.is_terminal:
+        console.print(text, markup=False, soft_wrap=True)
+
+
+def no_progress() -> AbstractContextManager[Callable[[int], None]]:
+    """What ``progress`` is to those who want none."""
+    return nullcontext(lambda count: None)
 
 
 @contextmanager

@@ -13,7 +13,8 @@ def show_config(
 ) -> None:
     """Print the whole resolved configuration as TOML, which --machine reads back.
 
-    Presets: flash (the Disco paper's machine), uma (its bus-based comparison), epyc7543 (a present-day two-socket server).
+    Presets: flash (the Disco paper's machine), uma (its bus-based comparison), epyc7543 (a present-day two-socket
+    server).
     """
     from discotrace.analysis.configuration import load
     from discotrace.analysis.text import toml_of

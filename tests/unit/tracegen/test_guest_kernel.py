@@ -147,14 +147,14 @@ def test_scaling_a_parameter_scales_the_service() -> None:
     assert instructions(rows) == pytest.approx(12345, rel=0.001)
 
 
-def test_kernel_references_stay_out_of_user_space_and_basic_blocks_are_short(session: Session) -> None:
+def test_kernel_references_stay_out_of_user_space_and_runs_are_short(session: Session) -> None:
     rows = session.rows_of(lambda: session.kernel.open(0, 1, session.file))
     assert not is_in_user_space(rows).any()
     fetch = rows.kind == Kind.FETCH
     low, high = rows.vaddr[fetch].min(), rows.vaddr[fetch].max()
     assert low >= KSEG0_START
     assert high < KSEG0_END
-    assert 5 <= rows.arg[fetch].mean() <= 8
+    assert 8 <= rows.arg[fetch].mean() <= 16
     assert (rows.size[fetch] == 4 * rows.arg[fetch]).all()
 
 
@@ -272,9 +272,9 @@ def test_rows_without_a_fault_pass_unchanged(session: Session) -> None:
     assert list(zip(*(column.tolist() for column in rows), strict=True)) == given
 
 
-def test_a_cold_file_page_is_read_in_a_cluster_and_its_neighbours_fault_quickly(session: Session) -> None:
+def test_a_cold_file_page_is_read_and_mapped_in_a_cluster(session: Session) -> None:
     rows = session.touch((TEXT + 5 * PAGE, 4), (TEXT + 6 * PAGE, 4), (TEXT + 9 * PAGE, 4))
-    assert entered(rows) == [Service.PAGE_IN, Service.QUICK_FAULT, Service.PAGE_IN]
+    assert entered(rows) == [Service.PAGE_IN, Service.PAGE_IN]
     assert of_kind(rows, Kind.FILE_READ) == [
         (4 * PAGE, 4 * PAGE, session.file),
         (8 * PAGE, 4 * PAGE, session.file),
@@ -301,6 +301,15 @@ def test_a_page_cached_for_one_process_is_quick_for_the_next(session: Session) -
     session.kernel.switch(0, 1, 2)
     session.kernel.map(0, 2, Segment(2, TEXT, TEXT + PAGE, "file", session.file, writable=False))
     assert entered(session.touch((TEXT, 4), asid=2)) == [Service.QUICK_FAULT]
+
+
+def test_a_quick_fault_maps_the_cached_pages_around_it_and_no_others(session: Session) -> None:
+    session.touch((TEXT + 5 * PAGE, 4))
+    session.kernel.start_process(Process(2, "as"))
+    session.kernel.switch(0, 1, 2)
+    session.kernel.map(0, 2, Segment(2, TEXT, TEXT + 7 * PAGE, "file", session.file, writable=False))
+    touched = session.touch((TEXT + 6 * PAGE, 4), (TEXT + 4 * PAGE, 4), (TEXT + 3 * PAGE, 4), asid=2)
+    assert entered(touched) == [Service.QUICK_FAULT, Service.PAGE_IN]
 
 
 def test_a_private_file_page_is_copied_after_a_page_in_inside_the_fault(session: Session) -> None:
@@ -550,8 +559,9 @@ def test_an_asid_starts_once(session: Session) -> None:
 
 def test_finish_records_the_constants(session: Session) -> None:
     session.kernel.finish()
-    assert session.meta.provenance["guest_kernel"]["instructions"] == INSTRUCTIONS
-    assert TraceMeta.from_json(session.meta.to_json()).provenance["guest_kernel"]["seed"] == 1997
+    digest = session.meta.provenance["guest_kernel_sha256"]
+    assert len(bytes.fromhex(digest)) == 32
+    assert TraceMeta.from_json(session.meta.to_json()).provenance["guest_kernel_sha256"] == digest
 
 
 # ---- parameters -----------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The lackey parser: hand-written logs, and the same answer as a slow parser on random logs cut anywhere."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ Row = tuple[int, int, int, int]
 def parse(log: bytes, cuts: list[int] | None = None) -> tuple[list[Row], list[tuple[int, str]], list[int]]:
     parser = LackeyParser()
     edges = [0, *sorted(cuts or []), len(log)]
-    pieces = [parser.feed(log[a:b]) for a, b in zip(edges, edges[1:], strict=False)] + [parser.finish()]
+    pieces = [parser.feed(log[a:b]) for a, b in pairwise(edges)] + [parser.finish()]
     rows = [row for piece in pieces for row in zip(*(c.tolist() for c in piece.references), strict=True)]
     texts = [(line.row, line.text) for piece in pieces for line in piece.texts]
     return rows, texts, [offset for piece in pieces for offset in piece.malformed]
@@ -81,7 +82,7 @@ def test_a_modify_is_a_load_and_a_store() -> None:
 
 
 def test_other_lines_are_handed_on_with_their_place() -> None:
-    log = b"==7== Command: ls\nI  1000,2\nSYSCALL[7,1](12) sys_brk ( 0x0 ) --> [pre-success] Success(0x4) \nI  1002,2\nhi\n"
+    log = b"==7== Command: ls\nI  1000,2\nSYSCALL[7,1](12) sys_brk ( 0x0 )[sync] --> Success(0x4) \nI  1002,2\nhi\n"
     rows, texts, malformed = parse(log)
     assert rows == [(FETCH, 0x1000, 2, 1), (FETCH, 0x1002, 2, 1)]
     assert [row for row, _ in texts] == [0, 1, 2]
