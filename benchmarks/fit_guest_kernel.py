@@ -51,7 +51,8 @@ def measured(raw: Path, options: list[str]) -> dict[str, ServiceTime]:
 def described(services: dict[str, ServiceTime]) -> list[str]:
     """Each service with its time, and that relative to the paper's."""
     wanted = service_times_us()
-    return [f"{name} {services[name].kernel_us:.4g} us ({services[name].kernel_us / us:.3f})" for name, us in wanted.items()]
+    found = {name: services[name].kernel_us for name in wanted}
+    return [f"{name} {us:.4g} us ({us / wanted[name]:.3f})" for name, us in found.items()]
 
 
 def change_constants(services: dict[str, ServiceTime]) -> None:

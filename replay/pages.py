@@ -38,7 +38,7 @@ class Pages:
                 insort(self._live[segment.asid], (segment.start, segment.end, number))
 
     def map(self, key: int, vpn: int, vaddr: int, allocate: Callable[[], int]) -> tuple[Mapping, bool]:
-        """Map a page that is touched for the first time, at ``vaddr``. Returns the mapping and whether the frame is new.
+        """Map a page that is touched first at ``vaddr``. Returns the mapping and whether the frame is new.
 
         Raises TraceError when no segment holds there.
         """

@@ -1,1 +1,1 @@
-"""Makes traces: the format, its reader and writer, the guest kernel, capture of real programs. Imports nothing of ours."""
+"""Makes traces: the format, reader and writer, the guest kernel, capture of programs. Imports nothing else of ours."""

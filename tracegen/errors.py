@@ -27,7 +27,7 @@ class OutputError(DiscotraceError):
     """A result could not be written."""
 
 
-class CheckFailed(DiscotraceError):
+class CheckFailedError(DiscotraceError):
     """A check that the user asked for did not hold. Exit code 1."""
 
     exit_code = 1

@@ -4,9 +4,9 @@ User references go in by ``user`` and come out with a fault service before each 
 process and scheduling events go in as method calls. ``docs/guest-kernel.md`` says what is modelled.
 """
 
-from collections.abc import Callable
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 from discotrace.tracegen.address_space import Mapping, pages_of

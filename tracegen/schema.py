@@ -199,7 +199,7 @@ class TraceMeta:
                 raise TraceError(f"metadata: format_version is {version!r}, expected a positive integer")
             if version > FORMAT_VERSION:
                 raise TraceError(
-                    f"trace has format version {version}, this discotrace reads up to {FORMAT_VERSION}: upgrade discotrace"
+                    f"trace has format version {version}, this program reads up to {FORMAT_VERSION}: upgrade discotrace"
                 )
             return cls(
                 cpus=_positive(tree["cpus"], "cpus"),
@@ -212,7 +212,8 @@ class TraceMeta:
                 format_version=version,
             )
         except (KeyError, TypeError, ValueError) as fault:
-            raise TraceError(f"metadata is not that of a discotrace trace: {type(fault).__name__}: {fault}") from fault
+            reason = f"{type(fault).__name__}: {fault}"
+            raise TraceError(f"metadata is not that of a discotrace trace: {reason}") from fault
 
 
 def _positive(value: Any, name: str) -> int:

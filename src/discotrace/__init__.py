@@ -1,5 +1,5 @@
 """discotrace: what would this workload cost on that machine, under that system software?"""
 
-from discotrace.version import VERSION as __version__
+from discotrace.version import VERSION
 
-__all__ = ["__version__"]
+__version__ = VERSION

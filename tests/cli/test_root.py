@@ -1,4 +1,4 @@
-"""The command line as a whole: help, version, completion, start-up."""
+"""The command line as a whole: help, version, completion."""
 
 import os
 import subprocess
@@ -68,9 +68,3 @@ def test_completion_knows_the_verbs() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | asked)
     assert ended.stdout.split() == ["show-config"]
 
-
-def test_the_command_line_starts_without_the_heavy_libraries() -> None:
-    heavy = "{'numpy', 'pyarrow', 'numba', 'polars', 'rich.table'} & set(sys.modules)"
-    script = f"import sys, discotrace.cli; print(sorted({heavy}))"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert result.stdout == "[]\n"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from discotrace.cli.validate import validate
-from discotrace.tracegen.errors import CheckFailed, TraceError
+from discotrace.tracegen.errors import CheckFailedError, TraceError
 from discotrace.tracegen.schema import METADATA_KEY, Kind, Process, Segment, TraceMeta, rows_from_records
 
 META = TraceMeta(1, [Process(1, "cc1")], [Segment(1, 0, 1 << 20, "anonymous")])
@@ -37,7 +37,7 @@ def test_an_empty_trace_is_ok(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 def test_a_broken_rule_is_shown_with_place_and_columns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = trace(tmp_path, [8] * 25 + [0] + [8] * 5)
-    with pytest.raises(CheckFailed, match="1 rule is broken") as caught:
+    with pytest.raises(CheckFailedError, match="1 rule is broken") as caught:
         validate(path)
     assert caught.value.exit_code == 1
     assert capsys.readouterr().out == (
@@ -47,7 +47,7 @@ def test_a_broken_rule_is_shown_with_place_and_columns(tmp_path: Path, capsys: p
 
 
 def test_every_broken_rule_is_shown_in_the_order_of_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(CheckFailed, match="2 rules are broken"):
+    with pytest.raises(CheckFailedError, match="2 rules are broken"):
         validate(trace(tmp_path, [8, 1 << 21, 0]))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines[::2]] == ["rule segment", "rule size"]
@@ -55,7 +55,7 @@ def test_every_broken_rule_is_shown_in_the_order_of_rows(tmp_path: Path, capsys:
 
 def test_json_tells_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = trace(tmp_path, [8] * 12 + [0])
-    with pytest.raises(CheckFailed):
+    with pytest.raises(CheckFailedError):
         validate(path, json_output=True)
     assert json.loads(capsys.readouterr().out) == {
         "schema": 1,

@@ -20,7 +20,7 @@ class Oracle:
     """
 
     def __init__(self, meta: TraceMeta, tables: dict[str, dict[str, Any]], system: str, window: int):
-        """``tables`` of the configuration with ``cpu.count`` > 0; ``system`` native or disco; ``window`` instructions."""
+        """``tables`` with ``cpu.count`` > 0; ``system`` native or disco; ``window`` instructions."""
         cpu, tlb, memory = tables["cpu"], tables["tlb"], tables["memory"]
         self.is_disco = system == "disco"
         self.guest = tables["guest"]

@@ -1,4 +1,4 @@
-"""Pages, identities, frames and placement: section 2 of ``docs/model.md``, and what UNMAP and PROCESS_EXIT take back."""
+"""Pages, identities, frames, placement (section 2 of ``docs/model.md``), and what UNMAP and PROCESS_EXIT take back."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

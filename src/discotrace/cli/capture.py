@@ -49,7 +49,7 @@ def capture(
         Path | None, typer.Option(help="Directory for temporary files.", show_default="the system's")
     ] = None,
     compression: Annotated[
-        int, typer.Option(help="Level of zstd: 19 makes the file a fifth smaller, and takes a minute more.", min=1, max=22)
+        int, typer.Option(help="Level of zstd: 19 makes the file a fifth smaller, much slower.", min=1, max=22)
     ] = 9,
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
@@ -145,18 +145,14 @@ def _recording_status() -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def _merge(
-    recorded: RawCapture, output: Path, schedule: ScheduleParameters, limits: Limits, level: int
-) -> MergeResult:
+def _merge(recorded: RawCapture, output: Path, schedule: ScheduleParameters, limits: Limits, level: int) -> MergeResult:
     from discotrace.cli.console import progress
     from discotrace.tracegen.merge import merge
     from discotrace.version import VERSION
 
     total = min(limits.instructions, recorded.instructions(limits.instructions_per_process))
     with progress(total, "merging", "instructions") as advance:
-        return merge(
-            recorded, output, schedule, limits, version=VERSION, compression_level=level, progress=advance
-        )
+        return merge(recorded, output, schedule, limits, version=VERSION, compression_level=level, progress=advance)
 
 
 def _report(recorded: RawCapture, result: MergeResult, output: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from discotrace.cli.console import out, print_json, progress
-from discotrace.tracegen.errors import CheckFailed
+from discotrace.tracegen.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from discotrace.tracegen.reader import TraceReader
@@ -33,7 +33,7 @@ def validate(
             _print_text(reader, violations)
     if violations:
         rules = "rule is" if len(violations) == 1 else "rules are"
-        raise CheckFailed(f"{trace}: {len(violations)} {rules} broken; docs/trace-format.md explains them")
+        raise CheckFailedError(f"{trace}: {len(violations)} {rules} broken; docs/trace-format.md explains them")
 
 
 def _violations(reader: TraceReader) -> list[Violation]:

@@ -577,7 +577,7 @@ def packaged_toml() -> str:
         ("seed = 1997", "sead = 1997", "unknown key 'sead'|missing key 'seed'"),
         ("seed = 1997", 'seed = "x"', "seed is 'x', expected int"),
         ("seed = 1997", "seed = ", "not valid TOML"),
-        ("demand_zero = 1900", "demand_one = 1900", "demand_"),
+        ("brk = 1200", "brek = 1200", "brek|brk"),
         ('routine = "vfault", share = 0.5', 'routine = "vfoult", share = 0.5', "vfoult"),
         ('routine = "vfault", share = 0.5', 'routine = "vfault", share = 0.7', "add up to 1.2"),
         ('event = "zero_page"', 'event = "zero_pages"', "zero_pages"),
