@@ -129,13 +129,21 @@ def sum_by(time: pl.DataFrame, *keys: str) -> pl.DataFrame:
 
 def execution_ns(time: pl.DataFrame) -> float:
     """Execution time: CPUs run on by themselves within a window and meet at its end, so the slowest decides."""
-    slowest = sum_by(time, "window", "cpu").group_by("window").agg(pl.col("ns").max())
-    return math.fsum(slowest["ns"])
+    return math.fsum(_slowest_ns(sum_by(time, "window", "cpu")))
+
+
+def _slowest_ns(busy: pl.DataFrame) -> pl.Series:
+    return busy.group_by("window").agg(pl.col("ns").max()).sort("window")["ns"]
 
 
 def parts_ns(time: pl.DataFrame, cpus: int) -> dict[str, float]:
     """Mean over the CPUs of each part of the time, idle last; they add up to the execution time."""
     sums = dict(sum_by(time, "part").iter_rows())
-    parts = {part: sums.get(part, 0.0) / cpus for part in PARTS}
-    parts[IDLE_PART] = execution_ns(time) - sum(parts.values())
-    return parts
+    return {part: sums.get(part, 0.0) / cpus for part in PARTS} | {IDLE_PART: _idle_ns(time, cpus)}
+
+
+def _idle_ns(time: pl.DataFrame, cpus: int) -> float:
+    """Mean over the CPUs of the time that they wait for the slowest: exactly 0 when there is only one."""
+    busy = sum_by(time, "window", "cpu")
+    waits = _slowest_ns(busy) * cpus - sum_by(busy, "window")["ns"]
+    return math.fsum(waits) / cpus

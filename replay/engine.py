@@ -37,7 +37,7 @@ FAULTS = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: Python itself assigns to the attributes of an exception
 class RowFault(Exception):  # noqa: N818 - a fault of a row, not yet an error of the program
     """A row that breaks the format, by its number in the trace; the reader knows where in the file that is."""
 

@@ -139,4 +139,3 @@ def test_what_is_public_says_what_it_does(name: str) -> None:
 def test_the_command_line_answers_without_heavy_imports(module: str) -> None:
     script = f"import sys, discotrace.cli; sys.exit({module!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-

@@ -319,6 +319,14 @@ def test_a_trace_that_needs_more_memory_than_there_is_is_refused(tmp_path: Path)
     assert not (tmp_path / NOTHING_THERE).exists()
 
 
+def test_a_machine_that_this_computer_cannot_hold_is_refused(sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def replay_systems(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("discotrace.analysis.run.replay_systems", replay_systems)
+    assert_refused(run("replay", sample), "not enough memory")
+
+
 def test_unknown_options_are_usage_errors(sample: str) -> None:
     ended = run("replay", sample, "--sett", "tlb.entries=64")
     assert (ended.code, ended.out) == (2, "")

@@ -67,4 +67,3 @@ def test_completion_knows_the_verbs() -> None:
     command = [sys.executable, "-c", script]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | asked)
     assert ended.stdout.split() == ["show-config"]
-

@@ -64,7 +64,7 @@ def test_sets__ways_need_be_no_power_of_two(ways: int) -> None:
 
 @pytest.mark.parametrize(("size_kib", "ways"), [(33, 2), (32, 3), (96, 2), (1, 64)])
 def test_sets__their_number_must_be_a_power_of_two(size_kib: int, ways: int) -> None:
-    with pytest.raises(ConfigError, match="l1d: .* expected a power of two"):
+    with pytest.raises(ConfigError, match=r"l1d: .* expected a power of two"):
         machine(l1d__size_kib=size_kib, l1d__ways=ways)
 
 
@@ -97,7 +97,7 @@ def test_software_tlb__may_be_absent() -> None:
 
 @pytest.mark.parametrize(("entries", "ways"), [(1000, 1), (12, 4), (2, 4)])
 def test_software_tlb__sets_must_be_a_power_of_two(entries: int, ways: int) -> None:
-    with pytest.raises(ConfigError, match="software TLB entries .* expected a power of two"):
+    with pytest.raises(ConfigError, match=r"software TLB entries .* expected a power of two"):
         machine(monitor__software_tlb_entries=entries, monitor__software_tlb_ways=ways)
 
 

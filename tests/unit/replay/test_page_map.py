@@ -75,7 +75,8 @@ def test_a_removed_page_is_gone_and_can_come_back() -> None:
 def test_a_crowded_map_does_what_a_dictionary_does(seed: int) -> None:
     """Three places of four taken, which is more than the engine allows: every run is long and some wrap around."""
     choose = random.Random(seed)
-    pages, expected = new_map(16), {}
+    pages = new_map(16)
+    expected: dict[Page, int] = {}
     everything = [(key, vpn) for key in (0, 1, int(PAGE_TABLE)) for vpn in range(8)]
     for step in range(300):
         page = choose.choice(everything)

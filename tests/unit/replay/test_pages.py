@@ -77,9 +77,7 @@ def test_map__large_pages_share_where_they_begin_at_a_whole_page(fresh: Callable
 
 
 @pytest.mark.parametrize(("offset", "at"), [(PAGE, AT), (0, AT + PAGE)])
-def test_map__large_pages_that_begin_between_pages_are_private(
-    offset: int, at: int, fresh: Callable[[], int]
-) -> None:
+def test_map__large_pages_that_begin_between_pages_are_private(offset: int, at: int, fresh: Callable[[], int]) -> None:
     large = 4 * PAGE
     one = pages(segment(1, "file", at=at, object=7, writable=False, offset=offset), page_bytes=large)
     assert one.map(1, AT // large, at, fresh)[0].private
@@ -161,6 +159,13 @@ def test_end_process__gives_its_pages_then_its_page_tables(fresh: Callable[[], i
         (1, {VPN: Mapping(1, private=True)}),
         (1 + PAGE_TABLE_KEY, {1: Mapping(0, private=True)}),
     ]
+
+
+def test_end_process__its_segments_end_too(fresh: Callable[[], int]) -> None:
+    one = pages(segment(1))
+    one.end_process(1)
+    with pytest.raises(TraceError, match="of process 1 lies in no segment that holds"):
+        one.map(1, VPN, AT, fresh)
 
 
 def test_end_process__an_object_keeps_its_frames_for_the_next_process(fresh: Callable[[], int]) -> None:

@@ -1,0 +1,28 @@
+"""Small tables of counts for tests."""
+
+import polars as pl
+import pyarrow as pa
+
+from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
+
+Row = tuple[int, int, str, str, int]  # window, cpu, context, event, count
+
+
+def counts_frame(*rows: Row) -> pl.DataFrame:
+    """Counts as ``CountsFile.of_system`` gives them."""
+    for _, _, context, event, _ in rows:
+        assert context in CONTEXT_NAMES
+        assert event in EVENT_NAMES
+    columns = {"window": pl.Int64, "cpu": pl.UInt16, "context": pl.String, "event": pl.String, "count": pl.Int64}
+    frame = pl.DataFrame(list(rows), schema=columns, orient="row")
+    return frame.with_columns(pl.lit(0, pl.UInt16).alias("vm"))
+
+
+def counts_table(*rows: Row) -> pa.Table:
+    """The same as replay hands it out."""
+    table = counts_frame(*rows).select("window", "cpu", "vm", "context", "event", "count").to_arrow()
+    columns = [
+        column.cast(pa.string()).dictionary_encode() if name in ("context", "event") else column
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    return pa.table(dict(zip(table.column_names, columns, strict=True)))

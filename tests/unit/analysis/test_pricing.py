@@ -1,0 +1,182 @@
+"""Counts times prices: what each event costs and to which part of the time it belongs."""
+
+import subprocess
+import sys
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from discotrace.analysis.configuration import load
+from discotrace.analysis.pricing import (
+    IDLE_PART,
+    PARTS,
+    execution_ns,
+    parts_ns,
+    priced,
+    sum_by,
+    tariff_table,
+    tariffs,
+)
+from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
+from tests.unit.analysis.frames import Row, counts_frame
+
+PRICES = load("flash").prices
+
+FREE = {  # nothing to pay for: what they cause is counted and paid for elsewhere
+    *("fetch_rows", "load_rows", "store_rows", "tlb_hits", "tlb_misses", "tlb_invalid", "guest_refills"),
+    *("page_table_loads", "tlb_flushes", "l1i_hits", "l1i_misses", "l1d_load_hits", "l1d_load_misses"),
+    *("l1d_store_hits", "l1d_store_misses", "l1d_writebacks", "alias_evictions", "invalidations"),
+    *("writebacks_local", "writebacks_remote", "privileged", "pages_mapped", "frames_allocated", "vcpu_switches"),
+    *("switches", "service_entries", "lock_acquires", "lock_releases", "barriers", "idle_instructions", "free_pages"),
+    *("file_reads", "file_read_bytes", "file_writes", "file_write_bytes", "process_exits"),
+}
+
+
+def cost(context: str, event: str, count: int = 1, system: str = "disco") -> dict[str, float]:
+    """Parts of the time that an event costs, in ns, without the idle one."""
+    time = priced(counts_frame((0, 0, context, event, count)), PRICES, system)
+    return {part: ns for part, ns in parts_ns(time, 1).items() if ns}
+
+
+def test_every_event_has_a_price_or_is_known_to_be_free() -> None:
+    assert {tariff.event.name.lower() for tariff in tariffs(PRICES)} | FREE == set(EVENT_NAMES)
+    assert not {tariff.event.name.lower() for tariff in tariffs(PRICES)} & FREE
+
+
+def test_no_event_is_paid_for_twice() -> None:
+    table = tariff_table(PRICES, "disco")
+    assert table.select("context", "event").is_unique().all()
+    assert set(table["part"]) == set(PARTS)
+
+
+@pytest.mark.parametrize(
+    ("context", "event", "expected"),
+    [
+        ("user", "instructions", {"user": 2.5}),
+        ("kernel:open", "instructions", {"kernel": 2.5}),
+        ("kernel:utlb_miss", "instructions", {"kernel": 2.5}),
+        ("user", "l2_load_hits", {"user_stall": 50}),
+        ("user", "l2_fetch_local", {"user_stall": 300}),
+        ("kernel:read", "l2_store_remote", {"kernel_stall": 900}),
+        ("user", "l2_load_dirty_local", {"user_stall": 300}),
+        ("user", "l2_load_dirty_remote", {"user_stall": 1200}),
+        ("user", "upgrades_local", {"user_stall": 300}),
+        ("user", "upgrades_remote", {"user_stall": 900}),
+        ("monitor:open", "l2_store_remote", {"monitor_calls": 900}),
+        ("kernel:utlb_miss", "software_tlb_hits", {"monitor_tlb": 17 * 2.5}),
+        ("kernel:open", "software_tlb_hits", {"monitor_kernel_tlb": 17 * 2.5}),
+        ("user", "software_tlb_hits", {"monitor_kernel_tlb": 17 * 2.5}),
+        ("kernel:utlb_miss", "kernel_tlb_refills", {"monitor_kernel_tlb": 80 * 2.5}),
+        ("kernel:utlb_miss", "tlb_writes_emulated", {"monitor_tlb_writes": 60 * 2.5}),
+        ("kernel:open", "wired_writes_emulated", {"monitor_tlb_writes": 560 * 2.5}),
+        ("kernel:open", "privileged_emulated", {"monitor_privileged": 300 * 2.5}),
+        ("kernel:open", "privileged_patched", {"monitor_privileged": 2.5}),
+        ("kernel:demand_zero", "zero_page_calls", {"monitor_calls": 700 * 2.5}),
+        ("user", "vcpu_switches", {"monitor_vcpu_switches": 1000 * 2.5}),
+        ("idle", "idle_instructions", {}),
+        ("user", "tlb_misses", {}),
+    ],
+)
+def test_what_an_event_costs(context: str, event: str, expected: dict[str, float]) -> None:
+    """On the flash preset: a cycle is 2.5 ns."""
+    assert cost(context, event) == pytest.approx(expected)
+
+
+def test_a_change_of_virtual_cpu_costs_nothing_natively() -> None:
+    assert cost("user", "vcpu_switches", system="native") == {}
+
+
+def test_counts_multiply() -> None:
+    assert cost("user", "l2_load_hits", 1000) == {"user_stall": 50_000}
+
+
+def test_execution__the_slowest_cpu_of_each_window_decides() -> None:
+    rows: list[Row] = [
+        (0, 0, "user", "instructions", 100),
+        (0, 1, "user", "instructions", 40),
+        (1, 0, "user", "instructions", 10),
+        (1, 1, "user", "instructions", 60),
+    ]
+    assert execution_ns(priced(counts_frame(*rows), PRICES, "native")) == 160 * 2.5
+
+
+def test_execution__nothing_takes_no_time() -> None:
+    time = priced(counts_frame(), PRICES, "native")
+    assert execution_ns(time) == 0
+    assert not any(parts_ns(time, 4).values())
+
+
+def test_parts__are_means_over_the_cpus_and_idle_is_what_is_left() -> None:
+    rows: list[Row] = [(0, 0, "user", "instructions", 100), (0, 1, "kernel:open", "instructions", 60)]
+    parts = parts_ns(priced(counts_frame(*rows), PRICES, "native"), 2)
+    assert {part: ns for part, ns in parts.items() if ns} == {"user": 125, "kernel": 75, "idle": 50}
+
+
+def test_parts__a_cpu_that_does_nothing_idles() -> None:
+    rows: list[Row] = [(0, 0, "user", "instructions", 100)]
+    assert parts_ns(priced(counts_frame(*rows), PRICES, "native"), 4)[IDLE_PART] == 250 * 3 / 4
+
+
+contexts = st.sampled_from([name for number, name in enumerate(CONTEXT_NAMES) if number % 32 in (0, 1, 4, 31)])
+rows = st.tuples(st.integers(0, 2), st.integers(0, 1), contexts, st.sampled_from(EVENT_NAMES), st.integers(1, 10**6))
+tables = st.lists(rows, max_size=20, unique_by=lambda row: row[:4])
+
+
+@given(tables, tables)
+@settings(max_examples=40)
+def test_the_price_of_the_sum_is_the_sum_of_the_prices(one: list[Row], other: list[Row]) -> None:
+    """Counts of the same place add up; so do the times of each window, CPU, context and part."""
+    separate = pl.concat([priced(counts_frame(*part), PRICES, "disco") for part in (one, other)])
+    together = priced(counts_frame(*one, *other), PRICES, "disco")
+    keys = ("window", "cpu", "context", "part")
+    expected = sum_by(separate, *keys)
+    assert together.select(keys).equals(expected.select(keys))
+    assert together["ns"].to_list() == pytest.approx(expected["ns"].to_list())
+
+
+@given(tables)
+@settings(max_examples=40)
+def test_parts_and_idle_add_up_to_the_time(one: list[Row]) -> None:
+    time = priced(counts_frame(*one), PRICES, "disco")
+    parts = parts_ns(time, 2)
+    assert sum(parts.values()) == pytest.approx(execution_ns(time))
+    assert parts[IDLE_PART] >= -1e-9 * execution_ns(time)
+
+
+def test_sum_by__adds_within_keys_and_sorts_them() -> None:
+    time = pl.DataFrame({"a": [2, 1, 2, 1], "b": ["x", "y", "x", "z"], "ns": [1.0, 2.0, 4.0, 8.0]})
+    assert sum_by(time, "a").rows() == [(1, 10.0), (2, 5.0)]
+    assert sum_by(time, "a", "b").rows() == [(1, "y", 2.0), (1, "z", 8.0), (2, "x", 5.0)]
+
+
+def test_the_time_does_not_depend_on_the_number_of_threads() -> None:
+    """To the last digit: 60,000 counters, enough for Polars to divide the work."""
+    script = """
+import polars as pl
+from discotrace.analysis.configuration import load
+from discotrace.analysis.pricing import execution_ns, parts_ns, priced
+from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
+n = pl.arange(0, 60000, eager=True)
+names = pl.DataFrame({"context": [CONTEXT_NAMES[i * 7 % 20] for i in range(60000)],
+                      "event": [EVENT_NAMES[i * 13 % 43] for i in range(60000)]})
+counts = names.with_columns(window=n // 100, cpu=n % 8, count=n * 7919 % 99991 + 1)
+time = priced(counts, load("flash", ["cpu.clock_mhz=333", "l2.hit_ns=51.3"]).prices, "disco")
+print(execution_ns(time), parts_ns(time, 8))
+"""
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", f"import os; os.environ['POLARS_MAX_THREADS'] = '{threads}'\n{script}"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for threads in (1, 3)
+    }
+    assert len(printed) == 1
+
+
+def test_instructions_are_paid_by_the_cycles_that_they_take() -> None:
+    slow = load("flash", ["cpu.cycles_per_instruction=2"]).prices
+    assert parts_ns(priced(counts_frame((0, 0, "user", "instructions", 1)), slow, "native"), 1)["user"] == 5
