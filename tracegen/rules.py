@@ -206,6 +206,7 @@ class FormatChecker:
 
     def _check_spaces(self, rows: Rows) -> None:
         """Rules process, segment, page and map."""
+        rows = _with_wired_pages(rows)
         touched = touched_pages(rows, _TOUCHING)
         numbers = self._pages.index.numbers(touched.key, touched.vpn)
         runs = _run_starts(rows.asid)
@@ -292,6 +293,15 @@ def check_rows(meta: TraceMeta, rows: Rows) -> list[Violation]:
     """Checks a trace that is in memory."""
     checker = FormatChecker(meta)
     return checker.check(rows) + checker.finish()
+
+
+def _with_wired_pages(rows: Rows) -> Rows:
+    """The rows, those that wire a page made to look like a page event that touches its first byte."""
+    wired = (rows.kind == Kind.PRIVILEGED) & (rows.arg == Privileged.WIRED) & (rows.vaddr != 0)
+    if not wired.any():
+        return rows
+    kind = np.where(wired, np.uint8(Kind.FREE_PAGE), rows.kind)
+    return rows._replace(kind=kind, size=np.where(wired, np.uint32(1), rows.size))
 
 
 def _run_starts(*columns: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:

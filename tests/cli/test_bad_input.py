@@ -156,6 +156,10 @@ BAD_ROWS: dict[str, tuple[Record, str]] = {
     "kernel outside every segment": ((0, 1, Kind.LOAD, 1 << 63, 8, 0), "0x8000000000000000 of the kernel lies in no"),
     "runs out of its segment": ((0, 1, Kind.LOAD, USER + (1 << 20) - 4, 8, 0), "0x500000 of process 1 lies in no"),
     "cleared page in no segment": ((0, 1, Kind.ZERO_PAGE, 0x1000, 4096, 0), "0x1000 of process 1 lies in no segment"),
+    "wired page in no segment": (
+        (0, 1, Kind.PRIVILEGED, 0x1000, 1, Privileged.WIRED),
+        "0x1000 of process 1 lies in no segment",
+    ),
     "unknown service": ((0, 1, Kind.ENTER, 0, 0, 20), "service 20 is unknown"),
     "service of the replay itself": ((0, 1, Kind.ENTER, 0, 0, 4), "service 4 is unknown"),
     "exit without entry": ((0, 1, Kind.EXIT, 0, 0, 5), "service 5 does not nest"),
@@ -179,13 +183,6 @@ def test_replay_says_which_row_is_bad(bad_row: tuple[str, str], tmp_path: Path) 
     target = tmp_path / NOTHING_THERE
     assert_refused(run("replay", path, "-o", str(target)), path, "row group 1, row 3", message)
     assert not target.exists()
-
-
-def test_a_wired_page_in_no_segment_is_refused(tmp_path: Path) -> None:
-    """By itself, because no rule of the format speaks of it and ``validate`` lets it pass."""
-    record = (0, 1, Kind.PRIVILEGED, 0x1000, 1, Privileged.WIRED)
-    path = raw_trace(tmp_path / "t.parquet", [*good_records(13), record])
-    assert_refused(run("replay", path), path, "row group 1, row 3", "0x1000 of process 1 lies in no segment")
 
 
 def test_validate_finds_the_same_row(bad_row: tuple[str, str]) -> None:

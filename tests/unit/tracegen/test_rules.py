@@ -66,7 +66,8 @@ def broken(*records: Record) -> list[tuple[str, int]]:
         [(0, 1, Kind.UNMAP, 0x402000, 0, HEAP)],
         [(0, 1, Kind.ENTER, 0, 0, Service.READ), (0, 1, Kind.EXIT, 0, 0, Service.READ)],
         [(0, 1, Kind.LOCK, 64, 0, 3), (1, 1, Kind.LOCK, 64, 0, 3), (0, 1, Kind.UNLOCK, 64, 0, 3)],
-        [(0, 1, Kind.PRIVILEGED, 0, 3, Privileged.TLB)],
+        [(0, 1, Kind.PRIVILEGED, 0, 3, Privileged.TLB), (0, 1, Kind.PRIVILEGED, 0, 1, Privileged.WIRED)],
+        [(0, 1, Kind.PRIVILEGED, 0x402FFF, 3, Privileged.WIRED)],
         [GOOD, (0, 2, Kind.SWITCH, 0, 0, 1), (0, 2, LOAD, 0x400000, 8, 0), (1, 1, LOAD, 0x402000, 8, 0)],
         [(0, 1, Kind.FILE_READ, 1 << 40, 100, 5), (0, 1, Kind.FILE_WRITE, 0, 0, 5)],
         [(0, 1, Kind.ZERO_PAGE, 0x402000, PAGE, 1024), (0, 1, Kind.FREE_PAGE, 0x403000, PAGE, 0)],
@@ -127,6 +128,7 @@ def test_sound_traces_break_no_rule(records: list[Record]) -> None:
         ("page", 0, [(0, 1, Kind.ZERO_PAGE, 0x404000, PAGE, 1)]),
         ("page", 0, [(0, 1, Kind.FREE_PAGE, 0x403000, PAGE + 1, 0)]),
         ("page", 1, [GOOD, (0, 1, Kind.ZERO_PAGE, 0x402000, 0, 1)]),
+        ("page", 1, [GOOD, (0, 1, Kind.PRIVILEGED, 0x404000, 2, Privileged.WIRED)]),
     ],
 )
 def test_a_broken_rule_is_reported_with_its_first_row(rule: str, row: int, records: list[Record]) -> None:
