@@ -51,16 +51,18 @@ def progress(total: int, description: str, unit: str) -> Iterator[Callable[[int]
 
     Nothing is shown when standard error is not a terminal, and the bar is gone when the block ends.
     """
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = err()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:,.0f} of {task.total:,.0f} {task.fields[unit]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=err(), transient=True) as bar:
         task = bar.add_task(description, total=total, unit=unit)
 
         def advance(count: int) -> None:
