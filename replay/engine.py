@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discotrace.replay.counts import Counts, Event, WindowCounts
+from discotrace.replay.counts import N_CONTEXTS, Counts, Event, WindowCounts
 from discotrace.replay.kernels import reference, walk
+from discotrace.replay.kernels.compile import bound
 from discotrace.replay.kernels.entries import page_map_insert, page_map_insert_all, page_map_remove
 from discotrace.replay.kernels.state import (
     EMPTY,
@@ -22,10 +23,11 @@ from discotrace.replay.kernels.state import (
 )
 from discotrace.replay.machine import Machine
 from discotrace.replay.pages import Mapping, Pages
-from discotrace.replay.system import System, Translations
+from discotrace.replay.system import ReplayKernel, System, Translations
 from discotrace.tracegen.errors import TraceError
-from discotrace.tracegen.schema import Kind, Rows, TraceMeta
+from discotrace.tracegen.schema import COLUMN_DTYPES, Kind, Rows, TraceMeta
 
+N_EVENTS = len(Event)
 FAULTS = {
     walk.UNKNOWN_KIND: "kind {kind} is unknown",
     walk.CPU_RANGE: "vcpu {vcpu} is out of range: the metadata declares {cpus} CPUs",
@@ -61,18 +63,22 @@ class Replay:
         self._trap = np.zeros(reference.TRAP_LENGTH, np.uint64)
         self._closed: list[WindowCounts] = []
         self._rows_before = 0
+        self._run: ReplayKernel | None = None  # compiled, or loaded from the cache, when the first rows come
+        self._insert_page = bound(page_map_insert, self._state.pages, 0, 0, 0)
+        self._remove_page = bound(page_map_remove, self._state.pages, 0, 0)
 
     def feed(self, rows: Rows) -> None:
         """Replay the next rows of the trace.
 
         Raises RowFault for a row that breaks the format, ConfigError when memory is full.
         """
-        for column in rows:
-            column.setflags(write=False)  # one signature, so that one compiled loop serves arrays of any origin
+        rows = _as_kernels_take_them(rows)
+        if self._run is None:
+            self._run = bound(self.system.replay_rows, self._state, rows, 0, self._cursor, self._trap)
         self._cursor[reference.ROW] = 0
         stop = len(rows.kind)
         while True:
-            code = self.system.replay_rows(self._state, rows, stop, self._cursor, self._trap)
+            code = self._run(self._state, rows, stop, self._cursor, self._trap)
             if code == walk.END:
                 break
             self._act(code, rows)
@@ -88,7 +94,7 @@ class Replay:
         """L2 misses per frame and CPU [frames, C], as FLASH's counters have them at the end."""
         slots = len(self.system.memory.frames)
         cpus = self._state.params.cpus
-        return self._state.frames.misses[: slots * cpus].reshape(slots, cpus)
+        return self._state.caches.frames.misses[: slots * cpus].reshape(slots, cpus)
 
     def _act(self, code: int, rows: Rows) -> None:
         row = int(self._cursor[reference.ROW])
@@ -101,19 +107,19 @@ class Replay:
                 self._handle_event(rows, row)
                 self._cursor[reference.ROW] += 1
             else:
-                values = {name: int(column[row]) for name, column in zip(Rows._fields, rows, strict=True)}
+                values = {name: int(getattr(rows, name)[row]) for name in Rows._fields}
                 raise TraceError(FAULTS[code].format(**values, cpus=self._meta.cpus))
         except TraceError as fault:
             raise RowFault(self._rows_before + row, str(fault)) from fault
 
     def _map_page(self) -> None:
-        key, vpn, vaddr, cpu, context = (int(value) for value in self._trap)
+        key, vpn, vaddr, cpu, context = self._trap.tolist()
         mapping, is_new = self._pages.map(key, vpn, vaddr, lambda: self.system.allocate(cpu))
         s = self._state = with_room_for_frames(self._state, len(self.system.memory.frames))
         frame = self.system.memory.frames[mapping.slot]
-        s.frames.mfn[mapping.slot] = frame.mfn
-        s.frames.home[mapping.slot] = frame.node
-        base = walk.counts_base.py_func(cpu, context)
+        s.caches.frames.mfn[mapping.slot] = frame.mfn
+        s.caches.frames.home[mapping.slot] = frame.node
+        base = (cpu * N_CONTEXTS + context) * N_EVENTS
         s.counts[base + Event.PAGES_MAPPED] += 1
         s.counts[base + Event.FRAMES_ALLOCATED] += is_new
         self._insert(key, vpn, mapping)
@@ -126,7 +132,7 @@ class Replay:
             larger = PageMap(new_keys(places), new_keys(places), new_frames(places))
             page_map_insert_all(pages, larger)
             self._state = self._state._replace(pages=larger)
-        page_map_insert(self._state.pages, np.uint64(key), np.uint64(vpn), mapping.slot)
+        self._insert_page(self._state.pages, key, vpn, mapping.slot)
 
     def _handle_event(self, rows: Rows, row: int) -> None:
         kind, segment = rows.kind[row], int(rows.arg[row])
@@ -142,14 +148,14 @@ class Replay:
 
     def _remove(self, key: int, gone: dict[int, Mapping]) -> None:
         for vpn, mapping in gone.items():
-            page_map_remove(self._state.pages, np.uint64(key), np.uint64(vpn))
+            self._remove_page(self._state.pages, key, vpn)
             if mapping.private:
                 self.system.free(mapping.slot)
         self._mapped -= len(gone)
 
     def _invalidate(self, key: int, gone: dict[int, Mapping]) -> None:
         """Pages that are unmapped become invalid in every TLB."""
-        self._state.recent.key.fill(EMPTY)
+        self._state.recent.fill(EMPTY)
         shift = self._state.params.group_shift
         for table in [Translations(*self._state.tlb), *self.system.translations()]:
             for at in np.flatnonzero(table.key == key):
@@ -165,3 +171,13 @@ class Replay:
             self._closed.append(WindowCounts(window, places, self._state.counts[places]))
             self._state.counts.fill(0)
         self._cursor[reference.WINDOW_END] = (instructions // self._window + 1) * self._window
+
+
+def _as_kernels_take_them(rows: Rows) -> Rows:
+    """Contiguous, read-only columns of the format's types: one signature for rows of any origin."""
+    columns = []
+    for column, dtype in zip(rows, COLUMN_DTYPES.values(), strict=True):
+        view = np.ascontiguousarray(column, dtype).view()
+        view.setflags(write=False)
+        columns.append(view)
+    return Rows._make(columns)

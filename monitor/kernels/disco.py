@@ -9,11 +9,12 @@ from discotrace.monitor.kernels import software_tlb
 from discotrace.monitor.kernels.software_tlb import Disco
 from discotrace.replay.counts import MONITOR, Event
 from discotrace.replay.kernels import system
-from discotrace.replay.kernels.compile import entry, kernel
+from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.native import guest_clears, store_range
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.reference import replay_rows
-from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, State
+from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, U64, State
 from discotrace.replay.kernels.system import implements
 from discotrace.replay.kernels.tlb import find_entry, flush, mapped_group, refill_entry, write_wired
 from discotrace.replay.kernels.walk import (
@@ -25,7 +26,7 @@ from discotrace.replay.kernels.walk import (
     in_unmapped_segment,
     page_table_page,
 )
-from discotrace.tracegen.schema import Privileged, Rows
+from discotrace.tracegen.schema import Privileged
 
 _ZERO = np.uint64(0)
 _REGISTER, _INTERRUPT = int(Privileged.REGISTER), int(Privileged.INTERRUPT)
@@ -37,7 +38,7 @@ def is_translated_under_disco(system: Disco, vaddr: np.uint64) -> bool:
     return True
 
 
-@kernel
+@inlined
 def enter(s: State, cpu: int, vcpu: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
     """The monitor's handler ends: the translation goes into both TLBs."""
     s.cpus.retired[cpu] += s.system.refill_instructions
@@ -63,18 +64,18 @@ def refill_from_software_tlb(
 def refill_monitor_page(s: State, cpu: int, vcpu: int, base: int, key: np.uint64, vpn: np.uint64) -> None:
     """A miss on a page of the relocated kernel or of a page table: the monitor knows its place from the pmap."""
     group = vpn >> np.uint64(s.params.group_shift)
-    page = np.int64(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
     if not refill_from_software_tlb(s, cpu, vcpu, base, key, group, page):
         s.counts[base + Event.KERNEL_TLB_REFILLS] += 1
         enter(s, cpu, vcpu, key, group, mapped_group(s, key, group))
 
 
-@kernel
+@inlined
 def translate_page_table(s: State, cpu: int, vcpu: int, key: np.uint64, vpn: np.uint64) -> None:
     """The guest's handler touches its page table, which is mapped: a TLB access of its own."""
     base = counts_base(cpu, UTLB_MISS)
     at = find_entry(s, cpu, key, vpn >> np.uint64(s.params.group_shift))
-    page = np.int64(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
     if at >= 0 and s.tlb.frame[2 * (cpu * s.params.tlb_entries + at) + page] != INVALID:
         s.counts[base + Event.TLB_HITS] += 1
         return
@@ -82,7 +83,7 @@ def translate_page_table(s: State, cpu: int, vcpu: int, key: np.uint64, vpn: np.
     refill_monitor_page(s, cpu, vcpu, base, key, vpn)
 
 
-@kernel
+@inlined
 def emulate_guest_handler(s: State, cpu: int) -> None:
     """The privileged instructions of the guest's refill handler; its TLB write comes last.
 
@@ -99,12 +100,21 @@ def emulate_guest_handler(s: State, cpu: int) -> None:
 
 @implements(system.refill, Disco)
 def refill_under_disco(
-    system: Disco, s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64, old_entry: int
+    system: Disco,
+    s: State,
+    trap: U64,
+    cpu: int,
+    vcpu: int,
+    context: int,
+    key: np.uint64,
+    vpn: np.uint64,
+    vaddr: np.uint64,
+    old_entry: int,
 ) -> int:
     """Second-level TLB first; else the monitor itself for kernel pages, the guest's handler for all others (D 4.1)."""
     base = counts_base(cpu, context)
     group = vpn >> np.uint64(s.params.group_shift)
-    page = np.int64(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
     of_monitor = key == _ZERO and in_unmapped_segment(vaddr)
     refill_context = context if of_monitor else UTLB_MISS
     frame = find_page(s.pages, key, vpn)
@@ -140,14 +150,24 @@ def change_vcpu_under_disco(system: Disco, s: State, cpu: int, base: int) -> Non
 @implements(system.execute_privileged, Disco)
 def execute_privileged_under_disco(system: Disco, s: State, base: int, kind: int, times: int) -> None:
     """Trapped and emulated, or, where the guest is patched to use a special page, not trapped (D 4.3.3)."""
-    if s.system.patch_registers and (kind == _REGISTER or kind == _INTERRUPT):
+    if s.system.patch_registers and kind in (_REGISTER, _INTERRUPT):
         s.counts[base + Event.PRIVILEGED_PATCHED] += times
     else:
         s.counts[base + Event.PRIVILEGED_EMULATED] += times
 
 
 @implements(system.wire, Disco)
-def wire_under_disco(system: Disco, s: State, cpu: int, vcpu: int, base: int, times: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+def wire_under_disco(
+    system: Disco,
+    s: State,
+    cpu: int,
+    vcpu: int,
+    base: int,
+    times: int,
+    key: np.uint64,
+    group: np.uint64,
+    frames: tuple[int, int],
+) -> None:
     """The guest's write of a wired entry traps like any TLB write."""
     s.counts[base + Event.WIRED_WRITES_EMULATED] += times
     if frames[0] != INVALID or frames[1] != INVALID:
@@ -156,7 +176,9 @@ def wire_under_disco(system: Disco, s: State, cpu: int, vcpu: int, base: int, ti
 
 
 @implements(system.zero_page, Disco)
-def zero_page_under_disco(system: Disco, s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int) -> None:
+def zero_page_under_disco(
+    system: Disco, s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int
+) -> None:
     """The monitor clears each page it gives to a guest, for isolation; with the hint the guest need not (D 4.3.4)."""
     if s.system.zero_page_hint:
         s.counts[counts_base(cpu, context) + Event.ZERO_PAGE_CALLS] += 1
@@ -165,7 +187,4 @@ def zero_page_under_disco(system: Disco, s: State, cpu: int, context: int, key: 
     store_range(s, cpu, counts_base(cpu, MONITOR + context), key, vaddr, size)
 
 
-@entry
-def replay_disco(s: State, rows: Rows, stop: int, cursor: np.ndarray, trap: np.ndarray) -> int:
-    """Replay rows ``cursor[0]`` to ``stop`` under the monitor. See ``replay.kernels.reference.replay_rows``."""
-    return replay_rows(s, rows, stop, cursor, trap)
+replay_disco = replay_rows

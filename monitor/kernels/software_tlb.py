@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from discotrace.replay.kernels.compile import kernel
+from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import I64, INVALID, U64, State
 
 _KEY_FACTOR = np.uint64(2654435761)  # 2^32 / golden ratio (Knuth, TAOCP 3, 6.4): spreads the processes over the sets
@@ -27,18 +28,16 @@ class Disco(NamedTuple):
     zero_page_hint: int
 
 
-@kernel
+@inlined
 def first_of_set(s: State, vcpu: int, key: np.uint64, group: np.uint64) -> int:
     """Where the set of a tag begins in the virtual CPU's table."""
     sets, ways = s.system.sets, s.system.ways
-    index = np.int64((group + key * _KEY_FACTOR) & np.uint64(sets - 1))
-    return (vcpu * sets + index) * ways
+    index = signed((group + key * _KEY_FACTOR) & np.uint64(sets - 1))
+    return signed((vcpu * sets + index) * ways)
 
 
-@kernel
-def make_most_recent(
-    s: State, first: int, way: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]
-) -> None:
+@inlined
+def make_most_recent(s: State, first: int, way: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
     """Put an entry at the front of its set in place of the one at ``way``."""
     t = s.system
     for at in range(first + way, first, -1):
@@ -52,7 +51,7 @@ def make_most_recent(
     t.frame[2 * first + 1] = frames[1]
 
 
-@kernel
+@inlined
 def way_of(s: State, first: int, key: np.uint64, group: np.uint64) -> int:
     """Way of the set that begins at ``first`` with this tag, -1 if there is none."""
     for way in range(s.system.ways):
@@ -63,7 +62,7 @@ def way_of(s: State, first: int, key: np.uint64, group: np.uint64) -> int:
 
 @kernel
 def look_up(s: State, vcpu: int, key: np.uint64, group: np.uint64, page: int) -> tuple[int, int]:
-    """Frames of a group if its entry is there with ``page`` valid (it becomes the most recent), else (INVALID, INVALID)."""
+    """Frames of a group if its entry is there with ``page`` valid, and is the most recent now; else INVALID twice."""
     if s.system.sets == 0:
         return INVALID, INVALID
     first = first_of_set(s, vcpu, key, group)

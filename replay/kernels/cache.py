@@ -8,23 +8,30 @@ import numpy as np
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import (
+    LOAD,
+    STORE,
     evict_l2,
     home_is_near,
+    l1_set,
     l2_set,
     l2_way,
     obtain,
     remove_at,
     served_by,
     upgrade,
+    way_of,
 )
-from discotrace.replay.kernels.state import MODIFIED, SHARED, State
+from discotrace.replay.kernels.numbers import signed
+from discotrace.replay.kernels.state import FIRST, I64, MASK, MODIFIED, SHAPE, SHARED, SHIFT, WAYS, Caches
 
-L2_HITS = (int(Event.L2_FETCH_HITS), int(Event.L2_LOAD_HITS), int(Event.L2_STORE_HITS))
-FETCH, LOAD, STORE = 0, 1, 2
+# The events of FETCH, LOAD and STORE follow each other at equal distances.
+L1_HITS, L2_HITS = int(Event.L1I_HITS), int(Event.L2_FETCH_HITS)
+L2_EVENTS = int(Event.L2_LOAD_HITS) - L2_HITS
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
 @inlined
-def push_front(tags: np.ndarray, first: int, way: int, tag: int) -> None:
+def push_front(tags: I64, first: int, way: int, tag: int) -> None:
     """Make ``tag`` the most recent of its set; what stood before ``way`` becomes less recent by one."""
     for w in range(way, 0, -1):
         tags[first + w] = tags[first + w - 1]
@@ -32,7 +39,7 @@ def push_front(tags: np.ndarray, first: int, way: int, tag: int) -> None:
 
 
 @inlined
-def free_or_last_way(tags: np.ndarray, first: int, ways: int) -> int:
+def free_or_last_way(tags: I64, first: int, ways: int) -> int:
     """The first empty way of a set, else the least recent."""
     for way in range(ways):
         if tags[first + way] < 0:
@@ -40,158 +47,133 @@ def free_or_last_way(tags: np.ndarray, first: int, ways: int) -> int:
     return ways - 1
 
 
-@kernel
-def access_l2(s: State, cpu: int, base: int, access: int, line: int) -> None:
+@inlined
+def access_l2(c: Caches, cpu: int, base: int, access: int, line: int) -> None:
     """An L1 miss reaches L2. Afterwards L2 holds the line as most recent, Modified if the access is a store."""
-    p = s.params
-    hits = L2_HITS[access]
-    first = l2_set(s, cpu, line)
-    way = l2_way(s, first, line)
+    p = c.params
+    hits = L2_HITS + L2_EVENTS * access
+    first = l2_set(c, cpu, line)
+    way = l2_way(c, first, line)
     if way >= 0:
-        s.counts[base + hits] += 1
-        state = s.caches.l2[first + way] & 3
+        c.counts[base + hits] += 1
+        state = c.l2[first + way] & 3
         if access == STORE:
             if state == SHARED:
-                upgrade(s, cpu, base, line)
+                upgrade(c, cpu, base, line)
             state = MODIFIED
     else:
-        s.counts[base + hits + served_by(s, cpu, line)] += 1
-        s.frames.misses[(line >> (p.page_shift - p.l2_shift)) * p.cpus + cpu] += np.uint32(1)
-        state = obtain(s, cpu, base, line, access == STORE)
-        way = free_or_last_way(s.caches.l2, first, p.l2_ways)
-        victim = s.caches.l2[first + way]
+        c.counts[base + hits + served_by(c, cpu, line)] += 1
+        c.frames.misses[(line >> (p.page_shift - p.l2_shift)) * p.cpus + cpu] += np.uint32(1)
+        state = obtain(c, cpu, base, line, access == STORE)
+        way = free_or_last_way(c.l2, first, p.l2_ways)
+        victim = c.l2[first + way]
         if victim >= 0:
-            evict_l2(s, cpu, base, victim)
-    push_front(s.caches.l2, first, way, line << 2 | state)
+            evict_l2(c, cpu, base, victim)
+    push_front(c.l2, first, way, line << 2 | state)
 
 
 @kernel
-def own_for_store(s: State, cpu: int, base: int, line: int) -> None:
+def own_for_store(c: Caches, cpu: int, base: int, line: int) -> None:
     """A store hits a clean L1D line: its L2 line becomes Modified, at the cost of an upgrade if it was Shared."""
-    first = l2_set(s, cpu, line)
-    way = l2_way(s, first, line)
+    first = l2_set(c, cpu, line)
+    way = l2_way(c, first, line)
     if way < 0:
         return
-    if s.caches.l2[first + way] & 3 == SHARED:
-        upgrade(s, cpu, base, line)
-    s.caches.l2[first + way] = line << 2 | MODIFIED
+    if c.l2[first + way] & 3 == SHARED:
+        upgrade(c, cpu, base, line)
+    c.l2[first + way] = line << 2 | MODIFIED
 
 
 @kernel
-def write_back_l1(s: State, cpu: int, base: int, line: int) -> None:
+def write_back_l1(c: Caches, cpu: int, base: int, line: int) -> None:
     """A dirty victim leaves L1D for L2, or, where L2 is not inclusive and holds it no more, for memory."""
-    s.counts[base + Event.L1D_WRITEBACKS] += 1
-    if s.params.l2_inclusive:
+    c.counts[base + Event.L1D_WRITEBACKS] += 1
+    if c.params.l2_inclusive:
         return  # L2 holds it Modified already
-    line2 = line >> (s.params.l2_shift - s.params.l1d_shift)
-    first = l2_set(s, cpu, line2)
-    way = l2_way(s, first, line2)
+    line2 = line >> (c.params.l2_shift - signed(c.shapes[SHAPE * LOAD + SHIFT]))
+    first = l2_set(c, cpu, line2)
+    way = l2_way(c, first, line2)
     if way >= 0:
-        s.caches.l2[first + way] = line2 << 2 | MODIFIED
+        c.l2[first + way] = line2 << 2 | MODIFIED
     else:
-        near = home_is_near(s, cpu, line2)
-        s.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
+        near = home_is_near(c, cpu, line2)
+        c.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
 
 
-@kernel
-def drop_aliases(
-    s: State, tags: np.ndarray, cpu: int, base: int, sets: int, ways: int, index: int, line: int, page_lines: int
-) -> None:
+@inlined
+def drop_aliases(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
     """Remove copies of a line at other virtual indices of the same L1 (the R10000 keeps one at most)."""
-    other = index & (page_lines - 1)
-    while other < sets:
-        first = (cpu * sets + other) * ways
-        for way in range(ways):
-            tag = tags[first + way]
-            if other != index and tag >> 1 == line:
-                s.counts[base + Event.ALIAS_EVICTIONS] += 1
-                remove_at(tags, first, ways, way)
-                if tag & 1:
-                    write_back_l1(s, cpu, base, line)
-                break
-        other += page_lines
-
-
-@kernel
-def fetch_beyond_first_way(s: State, cpu: int, base: int, index: int, line: int) -> None:
-    """A fetch that the most recent way of its L1I set does not hold."""
-    p = s.params
-    tags = s.caches.l1i
-    first = (cpu * p.l1i_sets + index) * p.l1i_ways
-    for way in range(1, p.l1i_ways):
-        if tags[first + way] >> 1 == line:
-            s.counts[base + Event.L1I_HITS] += 1
-            push_front(tags, first, way, line << 1)
-            return
-    s.counts[base + Event.L1I_MISSES] += 1
-    access_l2(s, cpu, base, FETCH, line >> (p.l2_shift - p.l1i_shift))
-    page_lines = 1 << (p.page_shift - p.l1i_shift)
-    if page_lines < p.l1i_sets:
-        drop_aliases(s, tags, cpu, base, p.l1i_sets, p.l1i_ways, index, line, page_lines)
-    push_front(tags, first, free_or_last_way(tags, first, p.l1i_ways), line << 1)
-
-
-@kernel
-def data_beyond_first_way(s: State, cpu: int, base: int, access: int, index: int, line: int) -> None:
-    """A load or store that the most recent way of its L1D set does not answer by itself."""
-    p = s.params
-    tags = s.caches.l1d
-    first = (cpu * p.l1d_sets + index) * p.l1d_ways
-    stores = access - LOAD  # 1 for a store: its line becomes dirty, its events follow those of a load by 2
-    line2 = line >> (p.l2_shift - p.l1d_shift)
-    for way in range(p.l1d_ways):
-        if tags[first + way] >> 1 == line:
-            s.counts[base + Event.L1D_LOAD_HITS + 2 * stores] += 1
+    tags, shapes = c.l1, c.shapes[SHAPE * access :]
+    ways = signed(shapes[WAYS])
+    page_lines = 1 << (c.params.page_shift - signed(shapes[SHIFT]))
+    for other in range(index & (page_lines - 1), signed(shapes[MASK]) + 1, page_lines):
+        if other == index:
+            continue
+        first = l1_set(c, cpu, access, other)
+        way = way_of(tags, first, ways, line, 1)
+        if way >= 0:
+            c.counts[base + Event.ALIAS_EVICTIONS] += 1
             dirty = tags[first + way] & 1
-            if stores and not dirty:
-                own_for_store(s, cpu, base, line2)
-            push_front(tags, first, way, line << 1 | dirty | stores)
-            return
-    s.counts[base + Event.L1D_LOAD_MISSES + 2 * stores] += 1
-    access_l2(s, cpu, base, access, line2)
-    page_lines = 1 << (p.page_shift - p.l1d_shift)
-    if page_lines < p.l1d_sets:
-        drop_aliases(s, tags, cpu, base, p.l1d_sets, p.l1d_ways, index, line, page_lines)
-    way = free_or_last_way(tags, first, p.l1d_ways)
-    victim = tags[first + way]
+            remove_at(tags, first, ways, way)
+            if dirty:
+                write_back_l1(c, cpu, base, line)
+
+
+@inlined
+def fill_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
+    """An L1 miss: L2 is accessed, aliases go, the line comes in and another may leave."""
+    access_l2(c, cpu, base, access, line >> (c.params.l2_shift - signed(c.shapes[SHAPE * access + SHIFT])))
+    drop_aliases(c, cpu, base, access, index, line)
+    first = l1_set(c, cpu, access, index)
+    way = free_or_last_way(c.l1, first, signed(c.shapes[SHAPE * access + WAYS]))
+    victim = c.l1[first + way]
     if victim >= 0 and victim & 1:
-        write_back_l1(s, cpu, base, victim >> 1)
-    push_front(tags, first, way, line << 1 | stores)
+        write_back_l1(c, cpu, base, victim >> 1)
+    push_front(c.l1, first, way, line << 1 | (access == STORE))
+
+
+@kernel
+def access_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
+    """Access one line of a first-level cache."""
+    hits = base + L1_HITS + 2 * access
+    first = l1_set(c, cpu, access, index)
+    way = way_of(c.l1, first, signed(c.shapes[SHAPE * access + WAYS]), line, 1)
+    if way < 0:
+        c.counts[hits + 1] += 1
+        fill_l1(c, cpu, base, access, index, line)
+        return
+    c.counts[hits] += 1
+    dirty = c.l1[first + way] & 1
+    if access == STORE and not dirty:
+        own_for_store(c, cpu, base, line >> (c.params.l2_shift - signed(c.shapes[SHAPE * access + SHIFT])))
+        dirty = 1
+    push_front(c.l1, first, way, line << 1 | dirty)
 
 
 @inlined
-def fetch_lines(s: State, cpu: int, base: int, vaddr: np.uint64, size: int, frame: int) -> None:
-    """Fetch ``size`` bytes from ``vaddr`` on, all in the page of ``frame``: one access per L1I line."""
-    p = s.params
-    lines = p.page_shift - p.l1i_shift
-    first = np.int64(vaddr & np.uint64((1 << p.page_shift) - 1))
-    index = np.int64((vaddr >> np.uint64(p.l1i_shift)) & np.uint64(p.l1i_sets - 1))
-    line = (frame << lines) + (first >> p.l1i_shift)
-    last = (frame << lines) + ((first + size - 1) >> p.l1i_shift)
-    while line <= last:
-        if s.caches.l1i[(cpu * p.l1i_sets + index) * p.l1i_ways] >> 1 == line:
-            s.counts[base + Event.L1I_HITS] += 1
-        else:
-            fetch_beyond_first_way(s, cpu, base, index, line)
-        line += 1
-        index = (index + 1) & (p.l1i_sets - 1)
+def first_way_answers(c: Caches, cpu: int, access: int, vaddr: np.uint64, maddr: np.uint64, size: np.uint64) -> bool:
+    """Whether the bytes are in one L1 line, the most recent of its set, and for a store dirty: a hit and no more."""
+    shape = SHAPE * access
+    shift = c.shapes[shape + SHIFT]
+    set_ = (vaddr >> shift) & c.shapes[shape + MASK]
+    tag = c.l1[np.uint64(cpu * c.params.l1_lines) + c.shapes[shape + FIRST] + set_ * c.shapes[shape + WAYS]]
+    line = maddr >> shift
+    in_one_line = (maddr + size - _ONE) >> shift == line
+    differs = np.uint64(tag) ^ (line << _ONE | _ONE)  # 0 or 1 = the same line, 0 = and dirty
+    return bool(in_one_line and differs >> np.uint64(access != STORE) == _ZERO)
 
 
-@inlined
-def data_lines(s: State, cpu: int, base: int, access: int, vaddr: np.uint64, size: int, frame: int) -> None:
-    """Load or store ``size`` bytes from ``vaddr`` on, all in the page of ``frame``: one access per L1D line."""
-    p = s.params
-    lines = p.page_shift - p.l1d_shift
-    first = np.int64(vaddr & np.uint64((1 << p.page_shift) - 1))
-    index = np.int64((vaddr >> np.uint64(p.l1d_shift)) & np.uint64(p.l1d_sets - 1))
-    line = (frame << lines) + (first >> p.l1d_shift)
-    last = (frame << lines) + ((first + size - 1) >> p.l1d_shift)
-    stores = access - LOAD
+@kernel
+def access_lines(
+    c: Caches, cpu: int, base: int, access: int, vaddr: np.uint64, maddr: np.uint64, size: np.uint64
+) -> None:
+    """Access the L1 lines of ``size`` bytes, all in one page: at ``vaddr``, which is ``maddr`` by frame slots."""
+    shift = c.shapes[SHAPE * access + SHIFT]
+    last_set = c.shapes[SHAPE * access + MASK]
+    index = (vaddr >> shift) & last_set
+    line = signed(maddr >> shift)
+    last = signed((maddr + size - _ONE) >> shift)
     while line <= last:
-        tag = s.caches.l1d[(cpu * p.l1d_sets + index) * p.l1d_ways]
-        if tag >> 1 == line and (tag & 1) >= stores:
-            s.counts[base + Event.L1D_LOAD_HITS + 2 * stores] += 1
-        else:
-            data_beyond_first_way(s, cpu, base, access, index, line)
+        access_l1(c, cpu, base, signed(access), signed(index), line)
         line += 1
-        index = (index + 1) & (p.l1d_sets - 1)
+        index = (index + _ONE) & last_set

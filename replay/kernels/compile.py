@@ -22,13 +22,19 @@ KERNEL_PACKAGES = ("discotrace.replay.kernels", "discotrace.monitor.kernels")
 
 
 # What is compiled here never allocates, so it needs no reference counts; and only entries are called from Python.
-BLOCK_OPTIONS = {
+BLOCK_OPTIONS: Any = {  # numba's stubs do not know all of them
     "nogil": True,
     "error_model": "numpy",
     "no_cpython_wrapper": True,
     "no_cfunc_wrapper": True,
     "_nrt": False,
 }
+# ``block_compiler`` uses Numba's internals, so only with versions that it was tested with; others compile slower.
+if (0, 61) <= numba.version_info.short < (0, 69):
+    from discotrace.replay.kernels.block_compiler import BlockCompiler
+
+    BLOCK_OPTIONS["pipeline_class"] = BlockCompiler
+ENTRY_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False, "cache": True}
 
 
 def kernel(function: F) -> F:
@@ -38,20 +44,33 @@ def kernel(function: F) -> F:
 
 
 def inlined(function: F) -> F:
-    """A building block on the path of every reference: compiled into its caller, not called."""
-    compiled: F = numba.njit(inline="always", **BLOCK_OPTIONS)(function)
+    """A building block that is always compiled into its caller: where LLVM would not, and a call costs too much."""
+    compiled: F = numba.njit(forceinline=True, **BLOCK_OPTIONS)(function)
     return compiled
 
 
 def entry(function: F) -> F:
     """A kernel that Python calls. Cached in ``NUMBA_CACHE_DIR`` if set, else in the user's cache folder."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(cache_folder())
+    config: Any = numba.config  # numba fills this module when it is imported
+    before = config.CACHE_DIR
+    config.CACHE_DIR = str(cache_folder())
     try:
-        compiled: F = numba.njit(nogil=True, error_model="numpy", cache=True, _nrt=False)(function)
+        compiled: F = numba.njit(**ENTRY_OPTIONS)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
     return compiled
+
+
+def bound(compiled: F, *arguments: Any) -> F:
+    """What an entry compiled for arguments of these types, to be called with no others.
+
+    An entry looks at the types of all its arguments in every call, which takes 8 us for the state of a replay; and a
+    replay calls its entry again after each page that it maps.
+    """
+    dispatcher: Any = compiled
+    types = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+    chosen: F = dispatcher.compile(types)
+    return chosen
 
 
 def cache_folder() -> Path:

@@ -8,15 +8,15 @@ from discotrace.replay.kernels.state import PageMap
 
 
 @entry
-def page_map_insert(pages: PageMap, key: np.uint64, vpn: np.uint64, frame: int) -> None:
+def page_map_insert(pages: PageMap, key: int, vpn: int, frame: int) -> None:
     """Map page (key, vpn), which is not mapped, in a table that has room."""
-    insert_page(pages, key, vpn, frame)
+    insert_page(pages, np.uint64(key), np.uint64(vpn), frame)
 
 
 @entry
-def page_map_remove(pages: PageMap, key: np.uint64, vpn: np.uint64) -> None:
+def page_map_remove(pages: PageMap, key: int, vpn: int) -> None:
     """Unmap page (key, vpn), which is mapped."""
-    remove_page(pages, key, vpn)
+    remove_page(pages, np.uint64(key), np.uint64(vpn))
 
 
 @entry

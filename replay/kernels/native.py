@@ -6,15 +6,18 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels import system
-from discotrace.replay.kernels.cache import STORE, data_lines
-from discotrace.replay.kernels.compile import entry, kernel
+from discotrace.replay.kernels.cache import access_lines
+from discotrace.replay.kernels.compile import kernel
+from discotrace.replay.kernels.directory import STORE
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.reference import replay_rows
-from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, State
+from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, U64, State
 from discotrace.replay.kernels.system import implements
 from discotrace.replay.kernels.tlb import mapped_group, refill_entry, write_wired
 from discotrace.replay.kernels.walk import (
     UTLB_MISS,
+    address_in_frame,
     ask_for_page,
     count_miss,
     counts_base,
@@ -22,7 +25,6 @@ from discotrace.replay.kernels.walk import (
     in_unmapped_segment,
     page_table_page,
 )
-from discotrace.tracegen.schema import Rows
 
 _ZERO = np.uint64(0)
 
@@ -41,7 +43,16 @@ def is_translated_natively(system: Native, vaddr: np.uint64) -> bool:
 
 @implements(system.refill, Native)
 def refill_natively(
-    system: Native, s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64, old_entry: int
+    system: Native,
+    s: State,
+    trap: U64,
+    cpu: int,
+    vcpu: int,
+    context: int,
+    key: np.uint64,
+    vpn: np.uint64,
+    vaddr: np.uint64,
+    old_entry: int,
 ) -> int:
     """The guest's handler loads the group's page-table entries and writes the TLB (docs/model.md 5, native)."""
     frame = find_page(s.pages, key, vpn)
@@ -71,20 +82,34 @@ def execute_privileged_natively(system: Native, s: State, base: int, kind: int, 
 
 
 @implements(system.wire, Native)
-def wire_natively(system: Native, s: State, cpu: int, vcpu: int, base: int, times: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
+def wire_natively(
+    system: Native,
+    s: State,
+    cpu: int,
+    vcpu: int,
+    base: int,
+    times: int,
+    key: np.uint64,
+    group: np.uint64,
+    frames: tuple[int, int],
+) -> None:
     """The guest writes its wired entry."""
     s.counts[base + Event.PRIVILEGED] += times
     write_wired(s, cpu, key, group, frames)
 
 
 @implements(system.zero_page, Native)
-def zero_page_natively(system: Native, s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int) -> None:
+def zero_page_natively(
+    system: Native, s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int
+) -> None:
     """The guest clears the page itself."""
     guest_clears(s, cpu, context, key, vaddr, size, instructions)
 
 
 @kernel
-def guest_clears(s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int) -> None:
+def guest_clears(
+    s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int
+) -> None:
     """The guest's clear loop: its instructions and its stores."""
     s.counts[counts_base(cpu, context) + Event.INSTRUCTIONS] += instructions
     s.cpus.retired[cpu] += instructions
@@ -96,14 +121,11 @@ def store_range(s: State, cpu: int, base: int, key: np.uint64, vaddr: np.uint64,
     """Store to every L1D line of a range whose pages are mapped, without translation."""
     page_bytes = 1 << s.params.page_shift
     while size > 0:
-        here = min(size, page_bytes - np.int64(vaddr & np.uint64(page_bytes - 1)))
+        here = min(size, page_bytes - signed(vaddr & np.uint64(page_bytes - 1)))
         frame = find_page(s.pages, key, vaddr >> np.uint64(s.params.page_shift))
-        data_lines(s, cpu, base, STORE, vaddr, here, frame)
+        access_lines(s.caches, cpu, base, STORE, vaddr, address_in_frame(s, frame, vaddr), np.uint64(here))
         vaddr += np.uint64(here)
         size -= here
 
 
-@entry
-def replay_native(s: State, rows: Rows, stop: int, cursor: np.ndarray, trap: np.ndarray) -> int:
-    """Replay rows ``cursor[0]`` to ``stop`` under the native system. See ``reference.replay_rows``."""
-    return replay_rows(s, rows, stop, cursor, trap)
+replay_native = replay_rows

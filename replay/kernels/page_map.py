@@ -3,6 +3,7 @@
 import numpy as np
 
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import EMPTY, INVALID, PageMap
 
 _VPN_FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)  # 2^64 / golden ratio: Fibonacci hashing (Knuth, TAOCP 3, 6.4)
@@ -12,7 +13,7 @@ _HALF = np.uint64(32)
 
 @inlined
 def _first_place(pages: PageMap, key: np.uint64, vpn: np.uint64) -> int:
-    return np.int64(((vpn * _VPN_FACTOR ^ key * _KEY_FACTOR) >> _HALF) & np.uint64(len(pages.frame) - 1))
+    return signed(((vpn * _VPN_FACTOR ^ key * _KEY_FACTOR) >> _HALF) & np.uint64(len(pages.frame) - 1))
 
 
 @kernel
@@ -21,7 +22,7 @@ def find_page(pages: PageMap, key: np.uint64, vpn: np.uint64) -> int:
     place = _first_place(pages, key, vpn)
     while pages.frame[place] != INVALID:
         if pages.vpn[place] == vpn and pages.key[place] == key:
-            return pages.frame[place]
+            return signed(pages.frame[place])
         place = (place + 1) & (len(pages.frame) - 1)
     return INVALID
 

@@ -7,12 +7,20 @@ must be mapped, an event concerns the address spaces, a window ends, or a row br
 import numpy as np
 
 from discotrace.replay.counts import IDLE, Event
-from discotrace.replay.kernels.cache import data_lines, fetch_lines
-from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.cache import L1_HITS, access_lines, first_way_answers
+from discotrace.replay.kernels.compile import entry, inlined, kernel
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
-from discotrace.replay.kernels.state import INVALID, STACK, State
+from discotrace.replay.kernels.state import I64, INVALID, STACK, U64, State
 from discotrace.replay.kernels.system import change_vcpu, execute_privileged, is_translated, wire, zero_page
-from discotrace.replay.kernels.tlb import mapped_group, recent_slot
+from discotrace.replay.kernels.tlb import (
+    FRAME_MASK,
+    KEY_SHIFT,
+    THROUGH_SHIFT,
+    mapped_group,
+    process_number,
+    recent_place,
+)
 from discotrace.replay.kernels.walk import (
     BAD_SIZE,
     CPU_RANGE,
@@ -25,6 +33,7 @@ from discotrace.replay.kernels.walk import (
     UNKNOWN_KIND,
     UNKNOWN_SERVICE,
     WINDOW,
+    address_in_frame,
     ask_for_page,
     counts_base,
     is_user,
@@ -33,7 +42,7 @@ from discotrace.replay.kernels.walk import (
 )
 from discotrace.tracegen.schema import Kind, Privileged, Rows, Service
 
-_ZERO = np.uint64(0)
+_ZERO, _ONE = np.uint64(0), np.uint64(1)
 _PAST_LAST_SERVICE = max(Service) + 1
 _UTLB_MISS = int(Service.UTLB_MISS)
 _PAST_LAST_CLASS = max(Privileged) + 1
@@ -49,6 +58,12 @@ _PROCESS_EXIT, _MAP, _UNMAP = int(Kind.PROCESS_EXIT), int(Kind.MAP), int(Kind.UN
 # Places of the cursor: what Python and the loop tell each other.
 ROW, DONE_BYTES, TRACE_INSTRUCTIONS, WINDOW_END, CURSOR_LENGTH = 0, 1, 2, 3, 4
 TRAP_LENGTH = 5
+
+
+@inlined
+def current_context(s: State, vcpu: int) -> int:
+    """What a virtual CPU is doing: USER, or the innermost service."""
+    return signed(s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]])
 
 
 @kernel
@@ -76,11 +91,11 @@ def exit_service(s: State, vcpu: int, service: int) -> int:
 
 
 @kernel
-def range_is_mapped(s: State, trap: np.ndarray, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int) -> bool:
+def range_is_mapped(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int) -> bool:
     """Whether all pages of a range are mapped; if not, ``trap`` says which is the first that is not."""
     page_bytes = 1 << s.params.page_shift
     while size > 0:
-        here = min(size, page_bytes - np.int64(vaddr & np.uint64(page_bytes - 1)))
+        here = min(size, page_bytes - signed(vaddr & np.uint64(page_bytes - 1)))
         vpn = vaddr >> np.uint64(s.params.page_shift)
         if find_page(s.pages, key, vpn) == INVALID:
             ask_for_page(trap, cpu, context, key, vpn, vaddr)
@@ -92,7 +107,7 @@ def range_is_mapped(s: State, trap: np.ndarray, cpu: int, context: int, key: np.
 
 @kernel
 def write_wired_entry(
-    s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64, times: int
+    s: State, trap: U64, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64, times: int
 ) -> int:
     """PRIVILEGED WIRED: wired entry 0 maps the group of a page from now on, or nothing."""
     base = counts_base(cpu, context)
@@ -138,10 +153,10 @@ def count_plain_event(s: State, cpu: int, context: int, kind: int, size: int) ->
 
 @kernel
 def handle_event(
-    s: State, trap: np.ndarray, cpu: int, vcpu: int, kind: int, asid: int, vaddr: np.uint64, size: int, arg: int
+    s: State, trap: U64, cpu: int, vcpu: int, kind: int, asid: int, vaddr: np.uint64, size: int, arg: int
 ) -> int:
     """A row that is no reference. Returns END, or why Python must act before the row is done."""
-    context = s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]]
+    context = current_context(s, vcpu)
     if kind == _ENTER:
         return enter_service(s, cpu, vcpu, arg)
     if kind == _EXIT:
@@ -159,31 +174,35 @@ def handle_event(
             return MAP_PAGE
         zero_page(s.system, s, cpu, context, key, vaddr, size, arg)
         return END
-    if kind == _MAP or kind == _UNMAP or kind == _PROCESS_EXIT:
+    if kind in (_MAP, _UNMAP, _PROCESS_EXIT):
         s.counts[counts_base(cpu, context) + Event.PROCESS_EXITS] += kind == _PROCESS_EXIT
         return EVENT
     return count_plain_event(s, cpu, context, kind, size)
 
 
 @inlined
-def frame_of(s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64) -> int:
+def frame_of(s: State, trap: U64, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64) -> int:
     """Frame of an address, through the TLB if the system translates it; INVALID if a page must be mapped first."""
-    user = is_user(vaddr)
-    key = np.uint64(asid) if user else _ZERO
     vpn = vaddr >> np.uint64(s.params.page_shift)
-    slot = recent_slot(cpu, key, vpn)
-    through_tlb = user or is_translated(s.system, vaddr)
-    if s.recent.vpn[slot] == vpn and s.recent.key[slot] == key:
-        s.counts[counts_base(cpu, context) + Event.TLB_HITS] += through_tlb
-        return s.recent.frame[slot]
-    if through_tlb:
-        return translate(s, trap, cpu, vcpu, context, key, vpn, vaddr)
+    if is_user(vaddr):
+        return translate(s, trap, cpu, vcpu, context, np.uint64(asid), vpn, vaddr)
+    if is_translated(s.system, vaddr):
+        return translate(s, trap, cpu, vcpu, context, _ZERO, vpn, vaddr)
     return untranslated(s, trap, cpu, context, vpn, vaddr)
 
 
-@inlined
+@kernel
 def make_reference(
-    s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, asid: int, kind: int, vaddr: np.uint64, size: int, done: int
+    s: State,
+    trap: U64,
+    cpu: int,
+    vcpu: int,
+    context: int,
+    asid: int,
+    access: int,
+    vaddr: np.uint64,
+    size: int,
+    done: int,
 ) -> int:
     """Touch bytes ``done`` .. ``size`` of a reference, page by page. Returns the bytes done: ``size`` if all are."""
     page_bytes = 1 << s.params.page_shift
@@ -193,13 +212,53 @@ def make_reference(
         frame = frame_of(s, trap, cpu, vcpu, context, asid, here)
         if frame == INVALID:
             return done
-        bytes_here = min(size - done, page_bytes - np.int64(here & np.uint64(page_bytes - 1)))
-        if kind == _FETCH:
-            fetch_lines(s, cpu, base, here, bytes_here, frame)
-        else:
-            data_lines(s, cpu, base, kind, here, bytes_here, frame)
+        bytes_here = min(size - done, page_bytes - signed(here & np.uint64(page_bytes - 1)))
+        access_lines(s.caches, cpu, base, access, here, address_in_frame(s, frame, here), np.uint64(bytes_here))
         done += bytes_here
     return done
+
+
+@inlined
+def quick_references(
+    s: State, rows: Rows, first_row: int, stop: int, cpu: int, base: int, vcpu: int, asid: int, instructions: int
+) -> tuple[int, int]:
+    """Make references as long as they are of one process on one CPU, each in one page that is translated without ado.
+
+    At most until ``instructions`` have run. Returns the first row that it does not make, and how many have run.
+    """
+    page_shift = np.uint64(s.params.page_shift)
+    page_mask = (_ONE << page_shift) - _ONE
+    row, end = np.uint64(first_row), np.uint64(stop)
+    run, fetches, stores, tlb_hits = 0, 0, 0, 0
+    while row < end and run < instructions:
+        access = signed(rows.kind[row])
+        if access > _STORE or rows.vcpu[row] != vcpu or rows.asid[row] != asid:
+            break
+        vaddr, size = rows.vaddr[row], np.uint64(rows.size[row])
+        key = np.uint64(asid) if is_user(vaddr) else _ZERO
+        vpn, offset = vaddr >> page_shift, vaddr & page_mask
+        place = recent_place(cpu, key, vpn)
+        note = s.recent[place + _ONE]
+        if s.recent[place] != vpn or note >> KEY_SHIFT != key or size - _ONE > page_mask - offset:
+            break
+        maddr = (note & FRAME_MASK) << page_shift | offset
+        if first_way_answers(s.caches, cpu, access, vaddr, maddr, size):
+            s.counts[base + L1_HITS + 2 * access] += 1
+        else:
+            access_lines(s.caches, cpu, base, access, vaddr, maddr, size)
+        tlb_hits += signed(note >> THROUGH_SHIFT & _ONE)
+        stores += access == _STORE
+        fetches += access == _FETCH
+        run += signed(rows.arg[row]) if access == _FETCH else 0
+        row += _ONE
+    made = signed(row) - first_row
+    s.counts[base + Event.FETCH_ROWS] += fetches
+    s.counts[base + Event.LOAD_ROWS] += made - fetches - stores
+    s.counts[base + Event.STORE_ROWS] += stores
+    s.counts[base + Event.TLB_HITS] += tlb_hits
+    s.counts[base + Event.INSTRUCTIONS] += run
+    s.cpus.retired[cpu] += run
+    return signed(row), run
 
 
 @kernel
@@ -208,84 +267,65 @@ def run_vcpu(s: State, vcpu: int) -> int:
     cpu = vcpu % s.params.cpus
     if s.cpus.vcpu[cpu] != vcpu:
         if s.cpus.vcpu[cpu] >= 0:
-            base = counts_base(cpu, s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]])
+            base = counts_base(cpu, current_context(s, vcpu))
             s.counts[base + Event.VCPU_SWITCHES] += 1
             change_vcpu(s.system, s, cpu, base)
         s.cpus.vcpu[cpu] = vcpu
     return cpu
 
 
-@inlined
-def is_declared(s: State, asid: int) -> bool:
-    """Whether the metadata knows the process (0 = none is always fine)."""
-    if asid == 0:
-        return True
-    place = np.searchsorted(s.asids, np.uint64(asid))
-    return place < len(s.asids) and s.asids[place] == np.uint64(asid)
-
-
-@kernel
-def replay_rows(
-    s: State,
-    rows: Rows,
-    stop: int,
-    cursor: np.ndarray,
-    trap: np.ndarray,
-) -> int:
+@entry
+def replay_rows(s: State, rows: Rows, stop: int, cursor: I64, trap: U64) -> int:
     """Replay rows from ``cursor[ROW]`` on until ``stop`` or until Python must act; returns why (see ``walk``).
 
     ``cursor`` [CURSOR_LENGTH] is brought up to date; ``trap`` [TRAP_LENGTH] says for MAP_PAGE which page: key, vpn,
-    address, CPU, context. The call after that goes on with the same row as if nothing had happened; after EVENT with the next one.
+    address, CPU, context. The call after that goes on with the same row as if nothing had happened; after EVENT with
+    the next one.
     """
-    last_vcpu, last_asid, cpu = -1, -1, 0
+    row = cursor[ROW]
     done = cursor[DONE_BYTES]
     window_end = cursor[WINDOW_END]
     instructions = cursor[TRACE_INSTRUCTIONS]
     code = END
-    row = cursor[ROW]
     while row < stop:
-        vcpu = np.int64(rows.vcpu[row])
-        if vcpu != last_vcpu:
-            if vcpu >= s.params.vcpus:
-                code = CPU_RANGE
+        vcpu, asid, kind = signed(rows.vcpu[row]), signed(rows.asid[row]), signed(rows.kind[row])
+        if vcpu >= s.params.vcpus:
+            code = CPU_RANGE
+            break
+        cpu = run_vcpu(s, vcpu)
+        if asid != 0 and process_number(s, np.uint64(asid)) == len(s.asids):
+            code = UNDECLARED
+            break
+        context = current_context(s, vcpu)
+        base = counts_base(cpu, context)
+        if kind <= _STORE and done == 0:
+            begin = row
+            row, run = quick_references(s, rows, row, stop, cpu, base, vcpu, asid, window_end - instructions)
+            instructions += run
+            if instructions >= window_end:
+                code = WINDOW
                 break
-            cpu = run_vcpu(s, vcpu)
-            last_vcpu = vcpu
-            context = s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]]
-        asid = np.int64(rows.asid[row])
-        if asid != last_asid:
-            if not is_declared(s, asid):
-                code = UNDECLARED
-                break
-            last_asid = asid
-        kind = np.int64(rows.kind[row])
-        size = np.int64(rows.size[row])
+            if row > begin:
+                continue
+        size, arg = signed(rows.size[row]), signed(rows.arg[row])
         if kind <= _STORE:
             if size == 0:
                 code = BAD_SIZE
                 break
-            done = make_reference(
-                s, trap, cpu, vcpu, context, asid, kind, rows.vaddr[row], size, done
-            )
+            done = make_reference(s, trap, cpu, vcpu, context, asid, kind, rows.vaddr[row], size, done)
             if done < size:
                 code = MAP_PAGE
                 break
             done = 0
-            base = counts_base(cpu, context)
             s.counts[base + Event.FETCH_ROWS + kind] += 1
             if kind == _FETCH:
-                run = np.int64(rows.arg[row])
-                s.counts[base + Event.INSTRUCTIONS] += run
-                s.cpus.retired[cpu] += run
-                instructions += run
+                s.counts[base + Event.INSTRUCTIONS] += arg
+                s.cpus.retired[cpu] += arg
+                instructions += arg
         else:
-            arg = np.int64(rows.arg[row])
-            code = handle_event(
-                s, trap, cpu, vcpu, kind, asid, rows.vaddr[row], size, arg
-            )
+            code = handle_event(s, trap, cpu, vcpu, kind, asid, rows.vaddr[row], size, arg)
             if code != END:
                 break
-            context = s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]]
             if kind == _ZERO_PAGE:
                 instructions += arg
         row += 1

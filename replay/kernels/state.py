@@ -21,7 +21,8 @@ T = TypeVar("T", bound=np.generic)
 EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # key of an unused entry: keys are below 2^33
 INVALID = -1  # frame of a page that an entry does not hold
 PAGE_TABLE = np.uint64(1 << 32)  # added to a key: the page-table pages of that key
-RECENT = 512  # slots of the per-CPU table of recent translations
+RECENT = 1024  # slots of the per-CPU table of recent translations
+FIRST, MASK, WAYS, SHIFT, SHAPE = 0, 1, 2, 3, 4  # a first-level cache: first tag, sets - 1, ways, log2 of line bytes
 STACK = 16  # how deep services nest
 
 SHARED, EXCLUSIVE, MODIFIED = 1, 2, 3
@@ -38,12 +39,7 @@ class Params(NamedTuple):
     tlb_wired: int
     group_shift: int  # log2 of pages per TLB entry
     asids: int
-    l1i_ways: int
-    l1i_sets: int
-    l1i_shift: int
-    l1d_ways: int
-    l1d_sets: int
-    l1d_shift: int
+    l1_lines: int  # of L1I and L1D together
     l2_ways: int
     l2_sets: int
     l2_shift: int
@@ -59,28 +55,6 @@ class Tlb(NamedTuple):
     frame: I64  # [C, E, 2]
 
 
-class Recent(NamedTuple):
-    """Translations that are known to need no refill: no part of the model, only quicker than a search of the TLB.
-
-    A slot holds a page only while a valid TLB entry of the CPU maps it, or while the page is not translated at all.
-    """
-
-    key: U64  # [C, RECENT]
-    vpn: U64  # [C, RECENT]
-    frame: I64  # [C, RECENT]
-
-
-class Caches(NamedTuple):
-    """Tags; within a set the most recent line stands first, -1 = empty.
-
-    First level: line * 2 + dirty. Second level: line * 4 + state.
-    """
-
-    l1i: I64  # [C, sets, ways]
-    l1d: I64  # [C, sets, ways]
-    l2: I64  # [C, sets, ways]
-
-
 class Directory(NamedTuple):
     """Per L2 line of each frame in use: who holds it, and whether a single holder has it Exclusive or Modified."""
 
@@ -94,6 +68,18 @@ class Frames(NamedTuple):
     mfn: I64  # [S]
     home: I64  # [S]
     misses: U32  # [S, C]: L2 misses by page and CPU, as FLASH counts them
+
+
+class Caches(NamedTuple):
+    """All that an access needs once it is translated. In a set the most recent tag stands first, -1 = empty."""
+
+    params: Params
+    counts: I64  # [C, contexts, events]
+    l1: I64  # [C, sets and ways of L1I, then of L1D]: line * 2 + dirty
+    shapes: U64  # [access, SHAPE]: of the L1 that serves a FETCH, LOAD or STORE; places FIRST, MASK, WAYS, SHIFT
+    l2: I64  # [C, sets, ways]: line * 4 + state
+    directory: Directory
+    frames: Frames
 
 
 class PageMap(NamedTuple):
@@ -129,10 +115,8 @@ class State(NamedTuple):
     params: Params
     counts: I64  # [C, contexts, events]
     tlb: Tlb
-    recent: Recent
+    recent: U64  # [C, RECENT, 2]: see ``tlb.remember``
     caches: Caches
-    directory: Directory
-    frames: Frames
     pages: PageMap
     cpus: Cpus
     vcpus: Vcpus
@@ -143,15 +127,22 @@ def new_state(system: Any, machine: Machine, vcpus: int, asids: list[int]) -> St
     """The state at the beginning of a replay: everything empty, room for a few frames and pages."""
     m, c = machine, machine.cpu.count
     params = _params(machine, vcpus)
+    counts = np.zeros(c * N_CONTEXTS * len(Event), np.int64)
     return State(
         system=system,
         params=params,
-        counts=np.zeros(c * N_CONTEXTS * len(Event), np.int64),
+        counts=counts,
         tlb=Tlb(new_keys(c * m.tlb.entries), new_keys(c * m.tlb.entries), new_frames(c * m.tlb.entries * 2)),
-        recent=Recent(new_keys(c * RECENT), new_keys(c * RECENT), new_frames(c * RECENT)),
-        caches=Caches(_tags(m.l1i, c), _tags(m.l1d, c), _tags(m.l2, c)),
-        directory=Directory(np.zeros(0, np.uint64), np.zeros(0, np.uint8)),
-        frames=Frames(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)),
+        recent=new_keys(c * RECENT * 2),
+        caches=Caches(
+            params=params,
+            counts=counts,
+            l1=_no_lines(c * params.l1_lines),
+            shapes=_shapes(m),
+            l2=_no_lines(c * _lines(m.l2)),
+            directory=Directory(np.zeros(0, np.uint64), np.zeros(0, np.uint8)),
+            frames=Frames(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)),
+        ),
         pages=PageMap(new_keys(1024), new_keys(1024), new_frames(1024)),
         cpus=Cpus(
             retired=np.zeros(c, np.int64),
@@ -168,19 +159,19 @@ def new_state(system: Any, machine: Machine, vcpus: int, asids: list[int]) -> St
 
 def with_room_for_frames(state: State, slots: int) -> State:
     """The same state, its per-frame arrays at least ``slots`` long (doubling)."""
-    room = len(state.frames.mfn)
+    caches = state.caches
+    room = len(caches.frames.mfn)
     if slots <= room:
         return state
     room = max(slots, 2 * room, 256)
-    lines = 1 << (state.params.page_shift - state.params.l2_shift)
-    return state._replace(
-        directory=Directory(_longer(state.directory.holders, room * lines), _longer(state.directory.owned, room * lines)),
-        frames=Frames(
-            _longer(state.frames.mfn, room),
-            _longer(state.frames.home, room),
-            _longer(state.frames.misses, room * state.params.cpus),
-        ),
+    lines = room << (state.params.page_shift - state.params.l2_shift)
+    directory = Directory(_longer(caches.directory.holders, lines), _longer(caches.directory.owned, lines))
+    frames = Frames(
+        _longer(caches.frames.mfn, room),
+        _longer(caches.frames.home, room),
+        _longer(caches.frames.misses, room * state.params.cpus),
     )
+    return state._replace(caches=caches._replace(directory=directory, frames=frames))
 
 
 def _params(m: Machine, vcpus: int) -> Params:
@@ -193,12 +184,7 @@ def _params(m: Machine, vcpus: int) -> Params:
         tlb_wired=m.tlb.wired,
         group_shift=_log2(m.tlb.pages_per_entry),
         asids=1 << m.tlb.asid_bits,
-        l1i_ways=m.l1i.ways,
-        l1i_sets=m.l1i.sets,
-        l1i_shift=_log2(m.l1i.line_b),
-        l1d_ways=m.l1d.ways,
-        l1d_sets=m.l1d.sets,
-        l1d_shift=_log2(m.l1d.line_b),
+        l1_lines=_lines(m.l1i) + _lines(m.l1d),
         l2_ways=m.l2.ways,
         l2_sets=m.l2.sets,
         l2_shift=_log2(m.l2.line_b),
@@ -221,8 +207,18 @@ def new_frames(n: int) -> I64:
     return np.full(n, INVALID, np.int64)
 
 
-def _tags(cache: Cache, cpus: int) -> I64:
-    return np.full(cpus * cache.sets * cache.ways, -1, np.int64)
+def _lines(cache: Cache) -> int:
+    return cache.sets * cache.ways
+
+
+def _no_lines(n: int) -> I64:
+    return np.full(n, -1, np.int64)
+
+
+def _shapes(m: Machine) -> U64:
+    fetch = (0, m.l1i.sets - 1, m.l1i.ways, _log2(m.l1i.line_b))
+    data = (_lines(m.l1i), m.l1d.sets - 1, m.l1d.ways, _log2(m.l1d.line_b))
+    return np.array([*fetch, *data, *data], np.uint64)
 
 
 def _longer(array: npt.NDArray[T], length: int) -> npt.NDArray[T]:

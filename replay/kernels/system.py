@@ -1,7 +1,8 @@
 """What the replay loop asks of a system under test: six compiled functions, chosen by the type of ``State.system``.
 
-A system is a NamedTuple of its own numbers (``native.Native``, ``monitor.kernels.disco.Disco``). It gives its functions by
-``implements``; the loop calls the names below and each system gets a loop of its own, compiled with its functions in place.
+A system is a NamedTuple of its own numbers (``native.Native``, ``monitor.kernels.disco.Disco``). It gives its functions
+by ``implements``; the loop calls the names below, and each system gets a loop of its own, compiled with its functions
+in place.
 """
 
 from collections.abc import Callable
@@ -50,14 +51,29 @@ def execute_privileged(system: tuple[int, ...], s: State, base: int, kind: int, 
 
 
 def wire(
-    system: tuple[int, ...], s: State, cpu: int, vcpu: int, base: int, times: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]
+    system: tuple[int, ...],
+    s: State,
+    cpu: int,
+    vcpu: int,
+    base: int,
+    times: int,
+    key: np.uint64,
+    group: np.uint64,
+    frames: tuple[int, int],
 ) -> None:
     """The guest writes its wired TLB entry; frames (INVALID, INVALID) = it maps nothing from now on."""
     raise NotImplementedError
 
 
 def zero_page(
-    system: tuple[int, ...], s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int
+    system: tuple[int, ...],
+    s: State,
+    cpu: int,
+    context: int,
+    key: np.uint64,
+    vaddr: np.uint64,
+    size: int,
+    instructions: int,
 ) -> None:
     """The guest wants a range of mapped pages cleared."""
     raise NotImplementedError

@@ -7,34 +7,47 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.state import EMPTY, INVALID, PAGE_TABLE, RECENT, State
 
 _RECENT_MASK = np.uint64(RECENT - 1)
-_ONE = np.uint64(1)
+_ONE, _FOUR = np.uint64(1), np.uint64(4)
+
+KEY_SHIFT, THROUGH_SHIFT, FRAME_MASK = np.uint64(32), np.uint64(31), np.uint64(0x7FFF_FFFF)
 
 
 @inlined
-def recent_slot(cpu: int, key: np.uint64, vpn: np.uint64) -> int:
-    """Where the table of recent translations keeps page (key, vpn) of a CPU, if it does."""
-    return cpu * RECENT + np.int64((vpn ^ (key << np.uint64(4))) & _RECENT_MASK)
+def recent_place(cpu: int, key: np.uint64, vpn: np.uint64) -> np.uint64:
+    """Where the table of recent translations keeps page (key, vpn) of a CPU, if it does: the first of two words."""
+    return (np.uint64(cpu * RECENT) + ((vpn ^ (key << _FOUR)) & _RECENT_MASK)) << _ONE
 
 
 @inlined
-def remember(s: State, cpu: int, key: np.uint64, vpn: np.uint64, frame: int) -> None:
-    """Note a translation that needs no refill until ``forget``."""
-    slot = recent_slot(cpu, key, vpn)
-    s.recent.key[slot] = key
-    s.recent.vpn[slot] = vpn
-    s.recent.frame[slot] = frame
+def remember(s: State, cpu: int, key: np.uint64, vpn: np.uint64, frame: int, through_tlb: bool) -> None:
+    """Note a translation that needs no refill until ``forget``: no part of the model, only quicker than a search.
+
+    The table holds a page only while a valid TLB entry of the CPU maps it, or while it is not translated at all. A slot
+    is two words: the page number; and key (32 bits), whether the access goes through the TLB (1), frame (31).
+    """
+    place = recent_place(cpu, key, vpn)
+    s.recent[place] = vpn
+    s.recent[place + _ONE] = key << KEY_SHIFT | np.uint64(through_tlb) << THROUGH_SHIFT | np.uint64(frame)
+
+
+@inlined
+def forget(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> None:
+    """The page is not in the TLB any more."""
+    place = recent_place(cpu, key, vpn)
+    if s.recent[place] == vpn and s.recent[place + _ONE] >> KEY_SHIFT == key:
+        s.recent[place] = EMPTY
 
 
 @kernel
-def forget(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> None:
-    """The page is not in the TLB any more."""
-    slot = recent_slot(cpu, key, vpn)
-    if s.recent.key[slot] == key and s.recent.vpn[slot] == vpn:
-        s.recent.key[slot] = EMPTY
+def forget_all(s: State, cpu: int) -> None:
+    """Look every page up again."""
+    for place in range(2 * cpu * RECENT, 2 * (cpu + 1) * RECENT):
+        s.recent[place] = EMPTY
 
 
 @kernel
@@ -47,7 +60,7 @@ def find_entry(s: State, cpu: int, key: np.uint64, group: np.uint64) -> int:
     return -1
 
 
-@kernel
+@inlined
 def clear_entry(s: State, cpu: int, e: int) -> None:
     """Empty entry ``e`` of a CPU."""
     at = cpu * s.params.tlb_entries + e
@@ -62,7 +75,7 @@ def clear_entry(s: State, cpu: int, e: int) -> None:
     s.tlb.frame[2 * at + 1] = INVALID
 
 
-@kernel
+@inlined
 def write_entry(s: State, cpu: int, e: int, key: np.uint64, group: np.uint64, frames: tuple[int, int]) -> None:
     """Put a group of pages into entry ``e``, whatever it held."""
     clear_entry(s, cpu, e)
@@ -73,11 +86,11 @@ def write_entry(s: State, cpu: int, e: int, key: np.uint64, group: np.uint64, fr
     s.tlb.frame[2 * at + 1] = frames[1]
 
 
-@kernel
+@inlined
 def random_entry(s: State, cpu: int) -> int:
     """The R10000's Random register: counts down with each instruction from the last entry to ``wired``, and wraps."""
     unwired = s.params.tlb_entries - s.params.tlb_wired
-    return s.params.tlb_entries - 1 - s.cpus.retired[cpu] % unwired
+    return s.params.tlb_entries - 1 - signed(s.cpus.retired[cpu]) % unwired
 
 
 @kernel
@@ -119,17 +132,33 @@ def mapped_group(s: State, key: np.uint64, group: np.uint64) -> tuple[int, int]:
     return even, odd
 
 
+@inlined
+def process_number(s: State, asid: np.uint64) -> int:
+    """Number of a declared process in ascending order of asid; of another, the number of processes."""
+    low, high = 0, len(s.asids)
+    while low < high:
+        middle = (low + high) // 2
+        if s.asids[middle] < asid:
+            low = middle + 1
+        else:
+            high = middle
+    if low < len(s.asids) and s.asids[low] == asid:
+        return low
+    return len(s.asids)
+
+
 @kernel
 def give_asid(s: State, cpu: int, key: np.uint64, base: int) -> None:
     """Before a TLB access of process ``key``: a hardware ASID, for which all others may have to go first."""
     if key == 0 or key >= PAGE_TABLE or s.cpus.user_key[cpu] == key:
         return
     s.cpus.user_key[cpu] = key
-    at = cpu * len(s.asids) + np.searchsorted(s.asids, key)
+    at = cpu * len(s.asids) + process_number(s, key)
     if s.cpus.asid_generation[at] == s.cpus.generation[cpu]:
         return
     if s.cpus.asids_used[cpu] == s.params.asids:
         flush(s, cpu, s.params.tlb_wired)
+        forget_all(s, cpu)  # the wired entries stay, but their processes need an ASID too
         s.counts[base + Event.TLB_FLUSHES] += 1
         s.cpus.generation[cpu] += 1
         s.cpus.asids_used[cpu] = 0

@@ -6,10 +6,12 @@
 import numpy as np
 
 from discotrace.replay.counts import N_CONTEXTS, Event
-from discotrace.replay.kernels.cache import LOAD, data_lines
+from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.directory import LOAD
+from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
-from discotrace.replay.kernels.state import INVALID, State
+from discotrace.replay.kernels.state import INVALID, U64, State
 from discotrace.replay.kernels.system import refill
 from discotrace.replay.kernels.tlb import find_entry, give_asid, remember
 from discotrace.tracegen.schema import KERNEL_BASE, KSEG0_END, KSEG0_START, XKPHYS_END, XKPHYS_START, Service
@@ -36,17 +38,24 @@ def counts_base(cpu: int, context: int) -> int:
 @inlined
 def is_user(vaddr: np.uint64) -> bool:
     """Whether the address belongs to a process."""
-    return vaddr < _USER_END
+    return bool(vaddr < _USER_END)
 
 
 @inlined
 def in_unmapped_segment(vaddr: np.uint64) -> bool:
     """Whether the address is in KSEG0 or XKPHYS, which the hardware does not translate."""
-    return _XKPHYS_START <= vaddr < _XKPHYS_END or _KSEG0_START <= vaddr < _KSEG0_END
+    return bool(_XKPHYS_START <= vaddr < _XKPHYS_END or _KSEG0_START <= vaddr < _KSEG0_END)
 
 
-@kernel
-def ask_for_page(trap: np.ndarray, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
+@inlined
+def address_in_frame(s: State, frame: int, vaddr: np.uint64) -> np.uint64:
+    """Address of a byte by frame slots: what the caches' lines are named after."""
+    page_shift = np.uint64(s.params.page_shift)
+    return np.uint64(frame) << page_shift | vaddr & ((np.uint64(1) << page_shift) - np.uint64(1))
+
+
+@inlined
+def ask_for_page(trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
     """Say which page must be mapped before the replay can go on. Returns INVALID, for the caller to return."""
     trap[0] = key
     trap[1] = vpn
@@ -56,14 +65,14 @@ def ask_for_page(trap: np.ndarray, cpu: int, context: int, key: np.uint64, vpn: 
     return INVALID
 
 
-@kernel
+@inlined
 def page_table_page(s: State, group: np.uint64) -> np.uint64:
     """Number of the page-table page that holds a group's entries; its key is ``key + PAGE_TABLE``."""
     first = group << np.uint64(s.params.group_shift)
     return (first << TABLE_ENTRY_SHIFT) >> np.uint64(s.params.page_shift)
 
 
-@kernel
+@inlined
 def count_miss(s: State, base: int, entry: int) -> None:
     """A TLB access without a translation: the tag was absent, or present with the page invalid."""
     s.counts[base + (Event.TLB_MISSES if entry < 0 else Event.TLB_INVALID)] += 1
@@ -78,28 +87,28 @@ def guest_handler(s: State, cpu: int, key: np.uint64, group: np.uint64, table_fr
     s.counts[base + Event.INSTRUCTIONS] += p.refill_instructions
     s.counts[base + Event.PAGE_TABLE_LOADS] += 1
     address = (group << np.uint64(p.group_shift)) << TABLE_ENTRY_SHIFT
-    data_lines(s, cpu, base, LOAD, address, 1, table_frame)
+    access_lines(s.caches, cpu, base, LOAD, address, address_in_frame(s, table_frame, address), np.uint64(1))
 
 
-@kernel
-def untranslated(s: State, trap: np.ndarray, cpu: int, context: int, vpn: np.uint64, vaddr: np.uint64) -> int:
+@inlined
+def untranslated(s: State, trap: U64, cpu: int, context: int, vpn: np.uint64, vaddr: np.uint64) -> int:
     """Frame of a kernel page that the hardware does not translate, INVALID if it must be mapped first."""
     key = np.uint64(0)
     frame = find_page(s.pages, key, vpn)
     if frame == INVALID:
         return ask_for_page(trap, cpu, context, key, vpn, vaddr)
-    remember(s, cpu, key, vpn, frame)
+    remember(s, cpu, key, vpn, frame, False)
     return frame
 
 
-@kernel
+@inlined
 def translate(
-    s: State, trap: np.ndarray, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64
+    s: State, trap: U64, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64
 ) -> int:
     """A TLB access. Returns the frame, or INVALID if a page must be mapped first and nothing has been counted."""
     base = counts_base(cpu, context)
     give_asid(s, cpu, key, base)
-    page = np.int64(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
     entry = find_entry(s, cpu, key, vpn >> np.uint64(s.params.group_shift))
     frame = INVALID
     if entry >= 0:
@@ -110,5 +119,5 @@ def translate(
         frame = refill(s.system, s, trap, cpu, vcpu, context, key, vpn, vaddr, entry)
         if frame == INVALID:
             return INVALID
-    remember(s, cpu, key, vpn, frame)
+    remember(s, cpu, key, vpn, frame, True)
     return frame
