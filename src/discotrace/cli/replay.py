@@ -35,7 +35,7 @@ def replay(
 ) -> None:
     """Replay a trace: execution time and its parts, overheads, remote misses, TLB and cache rates, per system.
 
-    The first replay on a machine compiles the kernels, which takes about a minute; later ones start at once.
+    The first replay on a machine compiles the kernels, which takes about half a minute; later ones start at once.
     Change anything of the machine with --set, for example --set tlb.entries=128 --set memory.remote_ns=600;
     see discotrace show-config for the keys.
     """
@@ -88,7 +88,7 @@ def _replayed(trace: str, machine: str, systems: str, changes: list[str], window
         from discotrace.replay.kernels.compile import compiled_before
 
         if not quiet and not compiled_before():
-            remark("compiling the replay kernels, once on this machine (about a minute) ...")
+            remark("compiling the replay kernels, once on this machine (about half a minute) ...")
         from discotrace.analysis.run import replay_systems
 
         with no_progress() if quiet else progress(reader.rows, "replaying", "rows") as advance:
