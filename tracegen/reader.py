@@ -37,7 +37,8 @@ class TraceReader:
             self._file, self.file_bytes = _open(self.source, filesystem)
         try:
             with _arrow_errors(self.source):
-                self._parquet = pq.ParquetFile(self._file)
+                # Reading ahead by itself, Arrow would keep the whole file in memory until it is closed.
+                self._parquet = pq.ParquetFile(self._file, pre_buffer=False)
             _check_schema(self.source, self._parquet.schema_arrow)
             self.meta = _read_meta(self.source, self._parquet.metadata)
         except BaseException:
