@@ -85,5 +85,5 @@ def cache_folder() -> Path:
 
 
 def compiled_before() -> bool:
-    """Whether a replay on this machine has left compiled kernels, so that the next one need not wait."""
-    return cache_folder().is_dir()
+    """Whether a replay on this machine has left its compiled loop, so that the next one need not wait."""
+    return any(cache_folder().rglob("*.replay_rows-*.nbc"))
