@@ -102,7 +102,7 @@ def run_task(task: str, trace: str) -> dict[str, float]:
                 pass
         return {"seconds": time.perf_counter() - start, "mib": peak_mib()}
     from discotrace.analysis.configuration import load  # noqa: PLC0415 - decoding alone must not pay for it
-    from discotrace.analysis.run import replay_systems  # noqa: PLC0415
+    from discotrace.analysis.run import replay_systems  # noqa: PLC0415 - likewise
 
     machine = load(MACHINE, CHANGES).machine
     seconds = []

@@ -187,4 +187,5 @@ def zero_page_under_disco(
     store_range(s, cpu, counts_base(cpu, MONITOR + context), key, vaddr, size)
 
 
+# The loop is the same for all systems; who imports it from here has the functions above registered.
 replay_disco = replay_rows

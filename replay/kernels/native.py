@@ -128,4 +128,5 @@ def store_range(s: State, cpu: int, base: int, key: np.uint64, vaddr: np.uint64,
         size -= here
 
 
+# The loop is the same for all systems; who imports it from here has the functions above registered.
 replay_native = replay_rows
