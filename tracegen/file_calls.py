@@ -9,6 +9,7 @@ from discotrace.tracegen.steps import Action, Close, Open, Other, PipeTransfer, 
 from discotrace.tracegen.syscalls import Call
 
 AT_FDCWD = -100  # fcntl.h on x86-64
+O_ACCMODE, O_CREAT = 0o3, 0o100
 
 # Calls that give a descriptor of something that is no file of a trace.
 OTHER_DESCRIPTORS = (
@@ -48,6 +49,7 @@ class FileCalls:
         self._names = names
         self._pipe_numbers = pipe_numbers
         self._descriptors = Descriptors()
+        self.written: set[str] = set()  # files that this process opened for writing, created or gave their name
         self.handlers: dict[str, Callable[[Call], Action]] = {
             "open": self._open,
             "creat": self._open,
@@ -69,6 +71,9 @@ class FileCalls:
             "pipe2": self._pipe,
             "chdir": self._change_directory,
             "fchdir": self._change_directory,
+            "rename": self._rename,
+            "renameat": self._rename,
+            "renameat2": self._rename,
             **dict.fromkeys(OTHER_DESCRIPTORS, self._open_other),
             **dict.fromkeys(STAT_BY_PATH, self._stat),
             **dict.fromkeys(STAT_BELOW_DIRECTORY, self._stat_below),
@@ -102,6 +107,8 @@ class FileCalls:
         if not call.succeeded:
             return Open("")
         real = self._names.real(path)
+        if may_write(call, flags):
+            self.written.add(real)
         self._descriptors.opened(call.value, OpenFile(path=real), flags)
         return Open(real)
 
@@ -163,12 +170,27 @@ class FileCalls:
             self._directory = os.path.normpath(path)
         return Other()
 
+    def _rename(self, call: Call) -> Action:
+        """What the new name stands for was made by the program."""
+        directory = AT_FDCWD if call.name == "rename" else call.descriptor(2)
+        if call.succeeded and len(call.paths) == 2:
+            self.written.add(self._names.real(self._below(directory, call.paths[1])))
+        return Other()
+
     def _absolute(self, call: Call) -> str:
         return os.path.join(self._directory, call.paths[0] if call.paths else "")
 
     def _absolute_below(self, call: Call) -> str:
-        """The path of a call whose first argument is the directory; an empty path is that descriptor itself."""
-        directory, path = call.descriptor(0), call.paths[0] if call.paths else ""
+        """The path of a call whose first argument is the directory."""
+        return self._below(call.descriptor(0), call.paths[0] if call.paths else "")
+
+    def _below(self, directory: int, path: str) -> str:
+        """A path below the directory behind a descriptor; an empty path is that descriptor itself."""
         if directory == AT_FDCWD:
-            return self._absolute(call)
+            return os.path.join(self._directory, path)
         return os.path.join(self.path_of(directory), path) if path else self.path_of(directory)
+
+
+def may_write(call: Call, flags: int) -> bool:
+    """Whether a call opens a file for writing or creates it. What openat2 asks for valgrind does not print."""
+    return call.name == "creat" or (call.name != "openat2" and bool(flags & (O_ACCMODE | O_CREAT)))

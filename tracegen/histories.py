@@ -87,6 +87,7 @@ class _Builder:
                 self._add(process, position, is_recorded, self._action(process, call))
             history.instructions = min(base + image.instructions, self._limit)
             is_within = is_within and not image.dropped_instructions and history.instructions < self._limit
+        history.written = frozenset(process.files.written)
         history.steps = [Step(min(step.position, history.instructions), step.action) for step in history.steps]
         history.steps.append(Step(history.instructions, Exit()))
 

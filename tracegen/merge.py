@@ -11,6 +11,7 @@ from discotrace.tracegen.areas import Area, AreaMap
 from discotrace.tracegen.descriptors import OpenFile
 from discotrace.tracegen.guest_kernel import GuestKernel
 from discotrace.tracegen.histories import build_histories
+from discotrace.tracegen.instances import InstanceFiles, copy_histories
 from discotrace.tracegen.raw_format import Limits, RawCapture
 from discotrace.tracegen.reference_stream import ReferenceStream
 from discotrace.tracegen.scheduler import Decision, Idle, Perform, Run, ScheduleParameters, Scheduler, Switch, Tick
@@ -59,20 +60,26 @@ def merge(
     limits: Limits,
     *,
     version: str,
+    instances: int = 1,
     compression_level: int = COMPRESSION_LEVEL,
     progress: Callable[[int], None] = lambda _: None,
 ) -> MergeResult:
-    """Writes the trace of a raw capture. ``version`` of discotrace goes into the provenance; ``progress`` is told
-    how many instructions of programs have been added.
+    """Writes the trace of a raw capture, whose workload runs ``instances`` times side by side.
+
+    ``version`` of discotrace goes into the provenance; ``progress`` is told how many instructions of programs have
+    been added.
 
     The trace ends with the slice of the schedule in which ``limits.instructions`` is reached. Equal captures and
     parameters give equal traces. Raises CaptureError when the raw capture is damaged, OutputError when ``path``
     cannot be written.
     """
     meta = TraceMeta(schedule.cpus, provenance=_provenance(capture, schedule, limits, version))
-    histories = build_histories(capture, min(limits.instructions_per_process, limits.instructions))
+    if instances > 1:
+        meta.provenance["instances"] = instances
+    recorded = build_histories(capture, min(limits.instructions_per_process, limits.instructions))
+    histories = copy_histories(recorded, instances)
     with TraceWriter(path, meta, compression_level=compression_level) as writer:
-        merger = Merger(capture, histories, meta, writer.write)
+        merger = Merger(capture, histories, InstanceFiles(capture, recorded, instances), meta, writer.write)
         result = merger.run(Scheduler(histories, schedule), limits.instructions, progress)
         meta.provenance["guessed_pages"] = result.guessed_pages
         meta.provenance["released_processes"] = result.released
@@ -105,18 +112,23 @@ class Merger:
     """Carries out the scheduler's decisions on a guest kernel, which writes to ``emit``."""
 
     def __init__(
-        self, capture: RawCapture, histories: list[History], meta: TraceMeta, emit: Callable[[Rows], None]
+        self,
+        capture: RawCapture,
+        histories: list[History],
+        files: InstanceFiles,
+        meta: TraceMeta,
+        emit: Callable[[Rows], None],
     ) -> None:
-        """``histories`` are those of ``capture``; ``meta`` is filled in on the way."""
+        """``histories`` are those of all instances of ``capture``; ``meta`` is filled in on the way."""
         self._capture = capture
         self._histories = {history.asid: history for history in histories}
-        self._sizes = dict(capture.files.values())
+        self._files = files
         self._emit = emit
         self._emitted_instructions = 0
         self._kernel = GuestKernel(meta, self._count)
         self._meta = meta
         self._running: dict[int, _Running] = {}
-        self._shared: dict[str, int] = {}
+        self._shared: dict[tuple[int, str], int] = {}  # shared objects by instance and name
         self._result = MergeResult(processes=len(histories))
 
     def run(self, scheduler: Scheduler, limit: int, progress: Callable[[int], None]) -> MergeResult:
@@ -161,7 +173,7 @@ class Merger:
         images = [self._capture.images[number] for number in history.images]
         stream = ReferenceStream([self._capture.references_path(image) for image in images])
         self._running[history.asid] = _Running(stream, AreaMap())
-        self._kernel.start_process(Process(history.asid, history.name, history.parent))
+        self._kernel.start_process(Process(history.asid, history.name, history.parent, history.instance))
 
     # ---- references -------------------------------------------------------------------------------------------
 
@@ -188,18 +200,17 @@ class Merger:
     def _segment(self, asid: int, area: Area) -> Segment:
         number = 0
         if area.backing == "file":
-            number = self._file(area.source)
+            number = self._file(asid, area.source)
         elif area.backing == "shared":
-            number = self._shared.setdefault(area.source, len(self._shared) + 1)
+            name = self._histories[asid].instance, area.source
+            number = self._shared.setdefault(name, len(self._shared) + 1)
         return Segment(asid, area.start, area.end, area.backing, number, area.offset, area.writable)
 
-    def _file(self, path: str) -> int:
-        """The number of a file in the trace; 0 for no path. Files below the working directory get a relative name."""
+    def _file(self, asid: int, path: str) -> int:
+        """The number of the file that a process means by a path; 0 for no path."""
         if not path:
             return 0
-        directory = self._capture.working_directory.rstrip("/") + "/"
-        name = path.removeprefix(directory)
-        return self._kernel.add_file(name, max(0, self._sizes.get(path, 0)))
+        return self._kernel.add_file(*self._files.place(path, self._histories[asid].instance))
 
     # ---- system calls -----------------------------------------------------------------------------------------
 
@@ -216,11 +227,11 @@ class Merger:
                 kernel.exit(vcpu, asid)
                 del self._running[asid]
             case Open(path):
-                kernel.open(vcpu, asid, self._file(path))
+                kernel.open(vcpu, asid, self._file(asid, path))
             case Stat(path):
-                kernel.stat(vcpu, asid, self._file(path))
+                kernel.stat(vcpu, asid, self._file(asid, path))
             case Close(path):
-                kernel.close(vcpu, asid, self._file(path))
+                kernel.close(vcpu, asid, self._file(asid, path))
             case Transfer():
                 self._transfer(vcpu, asid, action)
             case PipeTransfer():
@@ -234,7 +245,7 @@ class Merger:
                 kernel.syscall(vcpu, asid)
 
     def _exec(self, vcpu: int, asid: int, action: Exec) -> None:
-        self._kernel.execve(vcpu, asid, self._file(action.path))
+        self._kernel.execve(vcpu, asid, self._file(asid, action.path))
         self._running[asid].areas = AreaMap()
         for area in action.areas:
             self._map(vcpu, asid, area)
@@ -262,7 +273,7 @@ class Merger:
             return
         self._cover_buffer(vcpu, asid, action.buffer, action.size)
         serve = self._kernel.write if action.writes else self._kernel.read
-        serve(vcpu, asid, self._file(action.file.path), offset, action.size, action.buffer)
+        serve(vcpu, asid, self._file(asid, action.file.path), offset, action.size, action.buffer)
 
     def _pipe_transfer(self, vcpu: int, asid: int, action: PipeTransfer) -> None:
         if not action.buffer:

@@ -20,6 +20,7 @@ from discotrace.tracegen.schema import (
     Kind,
     Privileged,
     Rows,
+    Segment,
     Service,
     TraceMeta,
 )
@@ -44,7 +45,7 @@ class Violation(NamedTuple):
 
 
 class FormatChecker:
-    """Checks the rows of one trace in order. ``meta`` may grow between calls.
+    """Checks the rows of one trace in order. ``meta`` may grow between calls, and in it the kernel's segments.
 
     Each rule is reported once, with its first offending row. After a violation the later reports of other rules may
     be consequences of it.
@@ -55,6 +56,7 @@ class FormatChecker:
         self._metadata = MetadataChecker(meta)
         self._pages = PlacedPages()
         self._lasts = np.zeros(0, np.uint64)  # last address of each segment
+        self._kernel_segments: list[int] = []  # those that hold from the first record on
         self._mapped: dict[int, list[int]] = {}  # asid -> segments that were mapped by an event so far
         self._exited: set[int] = set()
         self._running = np.full(1 << 16, _UNSET, np.int64)  # asid on each CPU
@@ -104,17 +106,32 @@ class FormatChecker:
         for fault in self._metadata.check()[:1]:
             self._break("metadata", 0, fault)
         known, segments = len(self._lasts), self._meta.segments
+        self._take_longer_segments()
         if known == len(segments):
             return
-        lasts = [(segment.end - 1) & 0xFFFF_FFFF_FFFF_FFFF for segment in segments[known:]]
+        lasts = [_last_address(segment) for segment in segments[known:]]
         self._lasts = np.concatenate([self._lasts, np.array(lasts, np.uint64)])
         for number in range(known, len(segments)):
             if not segments[number].by_event:
                 self._hold_from_first_record(number)
 
+    def _take_longer_segments(self) -> None:
+        """The kernel's window on a file becomes longer when the file does."""
+        for number in self._kernel_segments:
+            segment = self._meta.segments[number]
+            if _last_address(segment) == self._lasts[number]:
+                continue
+            self._lasts[number] = _last_address(segment)
+            self._pages.spaces.remove(number, segment)
+            other = self._pages.spaces.add(number, segment)
+            if other != NO_SEGMENT:
+                self._break("metadata", 0, f"segment {number} has grown into segment {other}")
+
     def _hold_from_first_record(self, number: int) -> None:
         segment = self._meta.segments[number]
         self._pages.spaces.add(number, segment)
+        if segment.asid == KERNEL_ASID:
+            self._kernel_segments.append(number)
         for other in self._mapped.get(segment.asid, ()):
             if _overlap(segment.start, segment.end, self._meta.segments[other].start, self._meta.segments[other].end):
                 self._break("metadata", 0, f"segment {number} overlaps segment {other}, which was mapped before")
@@ -311,6 +328,11 @@ def _run_starts(*columns: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int
     for column in columns:
         changed[1:] |= column[1:] != column[:-1]
     return np.flatnonzero(changed)
+
+
+def _last_address(segment: Segment) -> int:
+    """The last byte; unsound metadata may say that it is none of the address space."""
+    return (segment.end - 1) & 0xFFFF_FFFF_FFFF_FFFF
 
 
 def _overlap(start: int, end: int, other_start: int, other_end: int) -> bool:

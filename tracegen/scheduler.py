@@ -6,6 +6,9 @@ child, or any, has ended, and in a read from a pipe until the bytes were written
 write them. If everything blocks, because a capture does not show everything, the process that has waited longest
 goes on.
 
+Instances of a workload have CPUs of their own and never leave them; the rules hold among the processes that share
+CPUs.
+
 Each CPU has a clock in instructions, of users and kernel and idle alike. The CPU that is furthest behind acts next
 (the lower number first) up to the next multiple of ``interleave``, so that clocks stay together; a step is never
 interrupted.
@@ -16,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.instances import cpus_of_instance
 from discotrace.tracegen.steps import Action, Exit, Fork, History, PipeTransfer, Wait
 
 NOBODY = 0
@@ -84,11 +88,24 @@ class Idle:
 Decision = Run | Perform | Switch | Tick | Idle
 
 
-@dataclass
+@dataclass(eq=False)
+class _Group:
+    """CPUs and the processes that run on them and nowhere else.
+
+    ``ready`` in the order of arrival, ``blocked`` in that in which they began to wait.
+    """
+
+    cpus: "list[_Cpu]" = field(default_factory=list)
+    ready: "deque[_Task]" = field(default_factory=deque)
+    blocked: "list[_Task]" = field(default_factory=list)
+
+
+@dataclass(eq=False)
 class _Task:
     """A process. ``step`` = the next of its steps, in which it has ``entered`` a wait, or was ``released`` from it."""
 
     history: History
+    group: _Group
     position: int = 0
     step: int = 0
     entered: bool = False
@@ -101,9 +118,10 @@ class _Task:
         return self.history.asid
 
 
-@dataclass
+@dataclass(eq=False)
 class _Cpu:
     number: int
+    group: _Group
     clock: int = 0
     task: _Task | None = None
     asid: int = NOBODY  # what the last Switch said
@@ -116,16 +134,32 @@ class Scheduler:
     """Iterate to get the decisions. ``charge`` tells what the kernel executed for the last one."""
 
     def __init__(self, histories: Sequence[History], parameters: ScheduleParameters) -> None:
-        """``histories``: all processes, each asid once."""
+        """``histories``: all processes, each asid once; their instances are numbered from 0 on without a gap."""
         self._parameters = parameters
-        self._tasks = {history.asid: _Task(history) for history in histories}
-        self._cpus = [_Cpu(number, next_tick=parameters.tick) for number in range(parameters.cpus)]
-        self._ready = deque(task for task in self._tasks.values() if task.history.parent == NOBODY)
-        self._blocked: list[_Task] = []  # in the order in which they began to wait
+        self._cpus: list[_Cpu] = []
+        groups = self._make_groups(1 + max((history.instance for history in histories), default=0))
+        self._tasks = {history.asid: _Task(history, groups[history.instance]) for history in histories}
+        for task in self._tasks.values():
+            if task.history.parent == NOBODY:
+                task.group.ready.append(task)
         self._unwritten = _bytes_to_write(histories)
         self._in_pipe: dict[int, int] = {}
         self._alive = len(self._tasks)
         self.released = 0  # processes that went on although what they waited for had not happened
+
+    def _make_groups(self, instances: int) -> list[_Group]:
+        """The group of each instance, some of them perhaps the same; makes the CPUs too."""
+        groups: list[_Group] = []
+        for instance in range(instances):
+            numbers = cpus_of_instance(instance, instances, self._parameters.cpus)
+            if numbers.start < len(self._cpus):
+                groups.append(self._cpus[numbers.start].group)
+                continue
+            group = _Group()
+            group.cpus += [_Cpu(number, group, next_tick=self._parameters.tick) for number in numbers]
+            self._cpus += group.cpus
+            groups.append(group)
+        return groups
 
     def charge(self, vcpu: int, instructions: int) -> None:
         """The kernel has executed so many instructions on a CPU, on top of what the decision says."""
@@ -146,9 +180,10 @@ class Scheduler:
 
     def _dispatch(self, cpu: _Cpu) -> Iterator[Decision]:
         """Gives a CPU the first ready process, or lets it idle for a slice."""
-        if not self._ready and not any(other.task for other in self._cpus):
-            self._release_oldest()
-        if not self._ready:
+        group = cpu.group
+        if group.blocked and not group.ready and not any(other.task for other in group.cpus):
+            self._release_oldest(group)
+        if not group.ready:
             if cpu.asid != NOBODY:
                 yield self._switch(cpu, NOBODY)
             rest = self._slice_end(cpu) - cpu.clock
@@ -156,15 +191,15 @@ class Scheduler:
             cpu.idle += rest
             return
         yield from self._end_idle(cpu)
-        cpu.task = self._ready.popleft()
+        cpu.task = group.ready.popleft()
         if cpu.asid != cpu.task.asid:
             yield self._switch(cpu, cpu.task.asid)
         cpu.quantum_end = cpu.clock + self._parameters.quantum
 
-    def _release_oldest(self) -> None:
-        task = self._blocked.pop(0)
+    def _release_oldest(self, group: _Group) -> None:
+        task = group.blocked.pop(0)
         task.released = True
-        self._ready.append(task)
+        group.ready.append(task)
         self.released += 1
 
     def _switch(self, cpu: _Cpu, asid: int) -> Switch:
@@ -199,8 +234,8 @@ class Scheduler:
         if cpu.task and cpu.clock >= cpu.next_tick:
             cpu.next_tick = cpu.clock + self._parameters.tick - cpu.clock % self._parameters.tick
             yield Tick(cpu.number, cpu.task.asid)
-        if cpu.task and cpu.clock >= cpu.quantum_end and self._ready:
-            self._ready.append(cpu.task)
+        if cpu.task and cpu.clock >= cpu.quantum_end and cpu.group.ready:
+            cpu.group.ready.append(cpu.task)
             cpu.task = None
 
     # ---- steps ------------------------------------------------------------------------------------------------
@@ -212,7 +247,7 @@ class Scheduler:
             yield Perform(cpu.number, task.asid, action)
         if self._must_block(task, action):
             task.entered = True
-            self._blocked.append(task)
+            task.group.blocked.append(task)
             cpu.task = None
             return
         task.entered = task.released = False
@@ -236,11 +271,11 @@ class Scheduler:
         match action:
             case Fork(child):
                 task.children.add(child)
-                self._ready.append(self._tasks[child])
+                task.group.ready.append(self._tasks[child])
             case Wait(child):
                 self._reap(task, child)
             case PipeTransfer(pipe, writes, size):
-                self._move_bytes(pipe, writes, size)
+                self._move_bytes(task.group, pipe, writes, size)
             case Exit():
                 self._end(cpu, task)
 
@@ -250,12 +285,12 @@ class Scheduler:
             task.ended_children.remove(found)
             task.children.discard(found)
 
-    def _move_bytes(self, pipe: int, writes: bool, size: int) -> None:
+    def _move_bytes(self, group: _Group, pipe: int, writes: bool, size: int) -> None:
         held = self._in_pipe.get(pipe, 0)
         self._in_pipe[pipe] = held + size if writes else max(0, held - size)
         if writes:
             self._unwritten[pipe] -= size
-            self._wake()
+            self._wake(group)
 
     def _end(self, cpu: _Cpu, task: _Task) -> None:
         cpu.task = None
@@ -263,14 +298,14 @@ class Scheduler:
         parent = self._tasks.get(task.history.parent)
         if parent is not None and task.asid in parent.children:
             parent.ended_children.append(task.asid)
-        self._wake()
+        self._wake(task.group)
 
-    def _wake(self) -> None:
+    def _wake(self, group: _Group) -> None:
         """Blocked processes whose reason is gone become ready, in the order in which they began to wait."""
-        for task in list(self._blocked):
+        for task in list(group.blocked):
             if not self._must_block(task, task.history.steps[task.step].action):
-                self._blocked.remove(task)
-                self._ready.append(task)
+                group.blocked.remove(task)
+                group.ready.append(task)
 
 
 def _bytes_to_write(histories: Sequence[History]) -> dict[int, int]:

@@ -116,7 +116,8 @@ class Step:
 class History:
     """A captured process: its steps in order, the last of them Exit, and how many instructions it has.
 
-    ``images``: the numbers of its images, whose references follow each other.
+    ``images``: the numbers of its images, whose references follow each other. ``written``: paths of the files that
+    it wrote or made, in steps that were not kept too. ``instance``: the copy of the workload, from 0.
     """
 
     asid: int
@@ -125,3 +126,5 @@ class History:
     images: list[int] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     instructions: int = 0
+    written: frozenset[str] = frozenset()
+    instance: int = 0

@@ -19,6 +19,7 @@ from discotrace.tracegen.schema import concat_rows
         ({"command": ["true"], "cpus": 0}, ConfigError, "cpus"),
         ({"command": ["true"], "quantum": 0}, ConfigError, "quantum"),
         ({"command": ["true"], "max_instructions": 0}, CaptureError, "--max-instructions"),
+        ({"command": ["true"], "instances": 0}, CaptureError, "--instances"),
         ({"command": ["true"], "from_raw": Path("raw")}, CaptureError, "--from"),
         ({"raw": Path("other"), "from_raw": Path("raw")}, CaptureError, "--from"),
         ({"from_raw": Path("nowhere")}, CaptureError, "nowhere"),
@@ -71,4 +72,9 @@ def test_a_real_program_becomes_a_valid_trace(tmp_path: Path, capfd: pytest.Capt
     capture(again, from_raw=raw, cpus=4, max_instructions_per_process=50_000, force=True)
     with TraceReader(again) as reader:
         assert reader.meta.cpus == 4
+        assert check_rows(reader.meta, concat_rows(list(reader.batches()))) == []
+    capture(again, from_raw=raw, instances=2, max_instructions_per_process=50_000, force=True)
+    with TraceReader(again) as reader:
+        assert {process.instance for process in reader.meta.processes} == {0, 1}
+        assert reader.meta.provenance["instances"] == 2
         assert check_rows(reader.meta, concat_rows(list(reader.batches()))) == []

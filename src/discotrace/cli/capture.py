@@ -26,6 +26,9 @@ def capture(
         list[str] | None, typer.Argument(help="The program and its arguments, after --.", show_default=False)
     ] = None,
     cpus: Annotated[int, typer.Option(help="Virtual CPUs of the trace.")] = 2,
+    instances: Annotated[
+        int, typer.Option(help="How often the program runs, side by side, on CPUs and with files of its own.")
+    ] = 1,
     max_instructions: Annotated[
         int | None, typer.Option(help="Instructions of all programs together to keep.", show_default="all")
     ] = None,
@@ -67,13 +70,14 @@ def capture(
         _positive(max_instructions, "--max-instructions"),
         _positive(max_instructions_per_process, "--max-instructions-per-process"),
     )
+    _positive(instances, "--instances")
     _check_paths(command, output, raw, from_raw, force)
     with ExitStack() as resources:
         if from_raw is None:
             recorded = _record(command or [], raw or resources.enter_context(_temporary(work_dir)), limits, work_dir)
         else:
             recorded = _load(from_raw)
-        result = _merge(recorded, output, schedule, limits, compression)
+        result = _merge(recorded, output, schedule, limits, instances, compression)
     _report(recorded, result, output)
 
 
@@ -145,14 +149,25 @@ def _recording_status() -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def _merge(recorded: RawCapture, output: Path, schedule: ScheduleParameters, limits: Limits, level: int) -> MergeResult:
+def _merge(
+    recorded: RawCapture, output: Path, schedule: ScheduleParameters, limits: Limits, instances: int, level: int
+) -> MergeResult:
     from discotrace.cli.console import progress
     from discotrace.tracegen.merge import merge
     from discotrace.version import VERSION
 
-    total = min(limits.instructions, recorded.instructions(limits.instructions_per_process))
+    total = min(limits.instructions, instances * recorded.instructions(limits.instructions_per_process))
     with progress(total, "merging", "instructions") as advance:
-        return merge(recorded, output, schedule, limits, version=VERSION, compression_level=level, progress=advance)
+        return merge(
+            recorded,
+            output,
+            schedule,
+            limits,
+            version=VERSION,
+            instances=instances,
+            compression_level=level,
+            progress=advance,
+        )
 
 
 def _report(recorded: RawCapture, result: MergeResult, output: Path) -> None:

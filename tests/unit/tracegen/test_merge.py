@@ -92,9 +92,20 @@ def capture(tmp_path: Path) -> RawCapture:
 
 
 def merged(
-    capture: RawCapture, path: Path, schedule: ScheduleParameters | None = None, limits: Limits | None = None
+    capture: RawCapture,
+    path: Path,
+    schedule: ScheduleParameters | None = None,
+    limits: Limits | None = None,
+    instances: int = 1,
 ) -> tuple[TraceMeta, Rows, MergeResult]:
-    result = merge(capture, path, schedule or ScheduleParameters(2), limits or Limits(ALL, ALL), version="9.9")
+    result = merge(
+        capture,
+        path,
+        schedule or ScheduleParameters(2),
+        limits or Limits(ALL, ALL),
+        version="9.9",
+        instances=instances,
+    )
     with TraceReader(path) as reader:
         return reader.meta, concat_rows(list(reader.batches())), result
 
@@ -214,6 +225,71 @@ def test_equal_captures_give_equal_bytes(capture: RawCapture, tmp_path: Path) ->
     for name in ("a", "b"):
         merged(capture, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_one_instance_is_the_workload_as_it_was_recorded(capture: RawCapture, tmp_path: Path) -> None:
+    meta, _, _ = merged(capture, tmp_path / "one", instances=1)
+    merge(capture, tmp_path / "none", ScheduleParameters(2), Limits(ALL, ALL), version="9.9")
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "none").read_bytes()
+    assert {process.instance for process in meta.processes} == {0}
+    assert {file.disk for file in meta.files} == {0}
+    assert not any(file.name.startswith("[") for file in meta.files)
+    assert "instances" not in meta.provenance
+
+
+@pytest.mark.parametrize(("instances", "cpus"), [(3, 6), (3, 3), (3, 2), (2, 5)])
+def test_instances__each_has_every_reference_of_the_workload_and_all_rules_hold(
+    capture: RawCapture, tmp_path: Path, instances: int, cpus: int
+) -> None:
+    meta, rows, result = merged(capture, tmp_path / "t.parquet", ScheduleParameters(cpus), instances=instances)
+    assert check_rows(meta, rows) == []
+    for instance in range(instances):
+        assert user_rows(rows, 3 * instance + 1) == recorded_rows(capture, 0)
+        assert user_rows(rows, 3 * instance + 2) == recorded_rows(capture, 1, 2)
+        assert user_rows(rows, 3 * instance + 3) == recorded_rows(capture, 3)
+    assert result.instructions == instances * (600 + 213 + 4000)
+    assert (result.guessed_pages, result.released, result.processes) == (0, 0, 3 * instances)
+    assert {process.asid: process.instance for process in meta.processes} == {
+        asid: (asid - 1) // 3 for asid in range(1, 3 * instances + 1)
+    }
+    assert meta.provenance["instances"] == instances
+
+
+def test_instances__each_stays_on_its_cpus(capture: RawCapture, tmp_path: Path) -> None:
+    _, rows, _ = merged(capture, tmp_path / "t.parquet", ScheduleParameters(4), instances=2)
+    asids = [set(rows.asid[(rows.vcpu // 2 == half)].tolist()) - {0} for half in (0, 1)]
+    assert asids == [{1, 2, 3}, {4, 5, 6}]
+
+
+def test_instances__each_has_its_working_directory_on_a_disk_of_its_own(capture: RawCapture, tmp_path: Path) -> None:
+    meta, rows, _ = merged(capture, tmp_path / "t.parquet", ScheduleParameters(2), instances=2)
+    disks = {file.name: file.disk for file in meta.files}
+    assert disks == {
+        "/bin/cat": 0,
+        "/unix": 0,
+        "/usr/bin/cat": 0,
+        "[0] prog": 1,
+        "[1] prog": 2,
+        "[0] in.txt": 1,
+        "[1] in.txt": 2,
+    }
+    disk_of_file = {file.id: file.disk for file in meta.files}
+    instance_of = {process.asid: process.instance for process in meta.processes}
+    is_read = rows.kind == Kind.FILE_READ
+    read = {
+        (instance_of[asid], disk_of_file[file])
+        for asid, file in zip(rows.asid[is_read].tolist(), rows.arg[is_read].tolist(), strict=True)
+    }
+    assert {(0, 1), (1, 2)} <= read <= {(0, 0), (0, 1), (1, 0), (1, 2)}
+
+
+def test_instances__a_shared_object_belongs_to_one(capture: RawCapture, tmp_path: Path) -> None:
+    path = capture.calls_path(capture.images[0])
+    shared = "sys_mmap ( 0x0, 4096, 3, 33, 4294967295, 0 ) --> [pre] Success(0x7000000)"
+    path.write_text(f"50\tSYSCALL[100,1](9) {shared}\n" + path.read_text())
+    meta, _, _ = merged(capture, tmp_path / "t.parquet", instances=2)
+    objects = {(segment.asid > 3, segment.object) for segment in meta.segments if segment.backing == "shared"}
+    assert sorted(objects) == [(False, 1), (True, 2)]
 
 
 def test_services_come_from_the_calls(capture: RawCapture, tmp_path: Path) -> None:

@@ -173,6 +173,31 @@ def test_open__below_a_directory_descriptor_and_after_chdir(files: FileCalls) ->
     assert do(files, openat("c.c", 5)) == Open("/home/other/c.c")
 
 
+@pytest.mark.parametrize(
+    ("made", "written"),
+    [
+        (call("openat", CWD, 0, 0o2000000, result=3, path="out"), set()),
+        (call("openat", CWD, 0, 0o1, result=3, path="out"), {"/home/w/out"}),
+        (call("openat", CWD, 0, 0o2, result=3, path="/lib/l.so"), {"/usr/lib/l.so"}),
+        (call("open", 0, 0o100, result=3, path="out"), {"/home/w/out"}),
+        (call("creat", 0, 0o600, result=3, path="out"), {"/home/w/out"}),
+        (call("openat", CWD, 0, 0o1, result=13, path="out", failed=True), set()),
+        (call("openat2", CWD, 0, 0x1FFF000141, 24, result=3, path="out"), set()),
+        (Call(0, "rename", (1, 2), ("old", "new"), 0), {"/home/w/new"}),
+        (Call(0, "renameat2", (CWD, 1, CWD, 2, 0), ("old", "/tmp/new"), 0), {"/tmp/new"}),
+        (Call(0, "rename", (1, 2), ("old", "new"), 2, True), set()),
+    ],
+)
+def test_written__what_a_program_may_change_or_made(files: FileCalls, made: Call, written: set[str]) -> None:
+    do(files, made)
+    assert files.written == written
+
+
+def test_written__a_child_begins_with_nothing(files: FileCalls) -> None:
+    do(files, call("creat", 0, 0o600, result=3, path="out"))
+    assert files.copy().written == set()
+
+
 def test_transfers__stand_where_the_open_file_stands_or_at_their_own_offset(files: FileCalls) -> None:
     do(files, openat("a.c", 3))
     read = do(files, call("read", 3, 0x5000, 100, result=42))

@@ -161,6 +161,26 @@ def test_metadata_may_grow_before_the_rows_that_need_them() -> None:
     assert checker.finish() == []
 
 
+def test_a_segment_of_the_kernel_may_become_longer_before_the_rows_that_need_it() -> None:
+    meta = TraceMeta(1, segments=[Segment(0, KSEG0_START, KSEG0_START + PAGE, "anonymous")])
+    checker = FormatChecker(meta)
+    assert checker.check(rows_from_records([(0, 0, LOAD, KSEG0_START, PAGE, 0)])) == []
+    meta.segments[0] = replace(meta.segments[0], end=KSEG0_START + 2 * PAGE)
+    within = [(0, 0, LOAD, KSEG0_START, 2 * PAGE, 0), (0, 0, LOAD, KSEG0_START + PAGE, 8, 0)]
+    assert checker.check(rows_from_records(within)) == []
+    beyond = checker.check(rows_from_records([(0, 0, LOAD, KSEG0_START + 2 * PAGE, 8, 0)]))
+    assert [violation.rule for violation in beyond] == ["segment"]
+
+
+def test_a_segment_of_the_kernel_may_not_grow_into_another() -> None:
+    starts = (KSEG0_START, KSEG0_START + PAGE)
+    meta = TraceMeta(1, segments=[Segment(0, start, start + PAGE, "anonymous") for start in starts])
+    checker = FormatChecker(meta)
+    assert checker.check(rows_from_records([(0, 0, LOAD, KSEG0_START, 8, 0)])) == []
+    meta.segments[0] = replace(meta.segments[0], end=KSEG0_START + 2 * PAGE)
+    assert [violation.rule for violation in checker.finish()] == ["metadata"]
+
+
 def test_metadata_that_grow_wrongly_are_reported() -> None:
     meta = TraceMeta(1)
     checker = FormatChecker(meta)

@@ -1,5 +1,7 @@
 """The scheduler: who runs where when, on small sets of processes."""
 
+from dataclasses import replace
+
 import pytest
 
 from discotrace.tracegen.errors import ConfigError
@@ -176,6 +178,76 @@ def test_every_instruction_of_every_process_runs_once_and_in_order() -> None:
         assert [start for start, _ in stretches] == [0, *(stop for _, stop in stretches[:-1])]
         assert stretches[-1][1] == history.instructions
     assert sorted(ends(decisions)) == [history.asid for history in histories]
+
+
+def workload(instance: int, scale: int = 1) -> list[History]:
+    """A process with two children, one of which sends it bytes; all instances are alike but for numbers."""
+    first = 1 + 3 * instance
+    sent = PipeTransfer(1 + instance, True, 8, 0x1000), PipeTransfer(1 + instance, False, 8, 0x1000)
+    parent = process(
+        first, 0, 900 * scale, (50, Fork(first + 1)), (90, Fork(first + 2)), (200, sent[1]), (300, Wait(0, True))
+    )
+    children = process(first + 1, first, 700 * scale), process(first + 2, first, 500 * scale, (400, sent[0]))
+    return [replace(history, instance=instance) for history in (parent, *children)]
+
+
+def as_of_instance(decision: Decision, instance: int, cpus: int) -> tuple[object, ...]:
+    """A decision with the numbers that it would have in instance 0."""
+
+    def own(asid: int) -> int:
+        return asid - 3 * instance if asid else 0
+
+    name, vcpu = type(decision).__name__, decision.vcpu - cpus * instance
+    match decision:
+        case Run(_, asid, start, stop):
+            return name, vcpu, own(asid), start, stop
+        case Perform(_, asid, action):
+            return name, vcpu, own(asid), type(action).__name__
+        case Switch(_, old, new):
+            return name, vcpu, own(old), own(new)
+        case Tick(_, asid):
+            return name, vcpu, own(asid)
+        case Idle(_, instructions):
+            return name, vcpu, instructions
+
+
+def until_the_last_end(decisions: list[Decision]) -> list[Decision]:
+    """Without the idle time behind it: who ends first idles until all have ended."""
+    last = max(i for i, d in enumerate(decisions) if isinstance(d, Perform) and isinstance(d.action, Exit))
+    return decisions[: last + 1]
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 3])
+def test_instances_with_cpus_of_their_own_run_as_if_each_were_alone(cpus: int) -> None:
+    settings = parameters(cpus, quantum=150, tick=200)
+    alone = [as_of_instance(d, 0, cpus) for d in until_the_last_end(decide(workload(0), settings))]
+    together = decide([h for i in range(3) for h in workload(i)], replace(settings, cpus=3 * cpus))
+    for instance in range(3):
+        mine = until_the_last_end([d for d in together if d.vcpu // cpus == instance])
+        assert [as_of_instance(d, instance, cpus) for d in mine] == alone
+
+
+def test_an_instance_never_leaves_its_cpus() -> None:
+    histories = [h for i in range(3) for h in workload(i, scale=1 + 2 * i)]
+    ran = {(d.vcpu, (d.asid - 1) // 3) for d in decide(histories, parameters(7, quantum=100)) if isinstance(d, Run)}
+    assert {cpu for cpu, _ in ran} <= set(range(7))
+    assert {(cpu, instance) for cpu, instance in ran if cpu not in ((0, 1), (2, 3), (4, 5, 6))[instance]} == set()
+
+
+def test_instances_take_turns_where_cpus_are_few() -> None:
+    histories = [replace(process(i + 1, 0, 300), instance=i) for i in range(3)]
+    decisions = decide(histories, parameters(2, quantum=100))
+    assert {d.asid for d in decisions if isinstance(d, Run) and d.vcpu == 0} == {1, 2}
+    assert {d.asid for d in decisions if isinstance(d, Run) and d.vcpu == 1} == {3}
+    assert [asid for cpu, asid in order(decisions) if cpu == 0] == [1, 2, 1, 2, 1, 2]
+
+
+def test_a_deadlock_of_one_instance_ends_while_the_others_run() -> None:
+    step = PipeTransfer(1, False, 8, 0x1000), PipeTransfer(1, True, 8, 0x1000)
+    stuck = process(1, 0, 100, (10, step[0]), (20, step[1]))
+    scheduler = Scheduler([stuck, replace(process(2, 0, 5000), instance=1)], parameters(2))
+    assert ends(list(scheduler)) == [1, 2]
+    assert scheduler.released == 1
 
 
 @pytest.mark.parametrize("name", ["cpus", "quantum", "interleave", "tick"])
