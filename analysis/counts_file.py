@@ -16,8 +16,19 @@ from discotrace.tracegen.atomic import atomic_path, output_errors
 from discotrace.tracegen.errors import TraceError
 
 METADATA_KEY = b"discotrace_counts"
-FORMAT_VERSION = 1
-ABOUT = ("discotrace", "command", "trace", "cpus", "systems", "window_instructions", "configuration")
+FORMAT_VERSION = 2
+ABOUT = (
+    "discotrace",
+    "command",
+    "trace",
+    "instances",
+    "cpus",
+    "systems",
+    "window_instructions",
+    "configuration",
+    "crash",
+    "losses",
+)
 COLUMNS = ("system", "window", "cpu", "vm", "context", "event", "count")
 
 
@@ -25,8 +36,9 @@ COLUMNS = ("system", "window", "cpu", "vm", "context", "event", "count")
 class CountsFile:
     """Counts of several systems over one trace.
 
-    ``table`` has the columns of ``COLUMNS``. ``about``: format_version, trace (identity), configuration (tables), cpus,
-    systems, window_instructions, command, discotrace (version).
+    ``table`` has the columns of ``COLUMNS``. ``about``: format_version, discotrace (version), command, trace
+    (identity), instances (of its workload), cpus, systems, window_instructions, configuration (tables), crash (vm and
+    row, or None), losses (what the crash cost, by system).
     """
 
     table: pa.Table
@@ -77,6 +89,8 @@ def _about(path: str | os.PathLike[str], text: bytes) -> dict[str, Any]:
         raise TraceError(f"{path}: its metadata are not those of a counts file") from fault
     if version > FORMAT_VERSION:
         raise TraceError(f"{path}: counts of format version {version}: upgrade discotrace")
+    if version < FORMAT_VERSION:  # of machines with other keys than this version's
+        raise TraceError(f"{path}: counts of format version {version}, of an earlier discotrace: replay again")
     if missing:
         raise TraceError(f"{path}: its metadata have no {missing[0]}: the file is damaged")
     return dict(about)

@@ -13,6 +13,7 @@ from discotrace.replay.counts import EVENT_NAMES
 
 ACCESSES = ("fetch", "load", "store")
 MISSES = ("local", "remote", "dirty_local", "dirty_remote")
+ACTIONS = ("hot_pages", "migrations", "replications", "collapses", "cow_faults", "shootdowns")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,10 @@ class ServiceTime:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Figures of one system. Times in ms, shares in percent, rates as named."""
+    """Figures of one system. Times in ms, shares in percent, rates as named.
+
+    Actions are per second of execution time: of the whole machine, and of each CPU on whose account they were done.
+    """
 
     system: str
     cpus: int
@@ -37,6 +41,8 @@ class Outcome:
     monitor_percent: float
     remote_miss_ratio: float
     rates: dict[str, float]
+    actions_per_second: dict[str, float]
+    actions_per_second_by_cpu: dict[str, list[float]]
     totals: dict[str, int]
     services: list[ServiceTime]
 
@@ -46,9 +52,10 @@ def outcome(system: str, counts: pl.DataFrame, cpus: int, prices: Prices) -> Out
     time = priced(counts, prices, system)
     total = execution_ns(time)
     parts = parts_ns(time, cpus)
-    totals = _totals(counts)
+    totals = event_totals(counts)
     kernel = parts["kernel"] + parts["kernel_stall"]
     monitor = sum(ns for part, ns in parts.items() if part.startswith("monitor"))
+    by_cpu = _actions_by_cpu(counts, cpus)
     return Outcome(
         system=system,
         cpus=cpus,
@@ -58,14 +65,24 @@ def outcome(system: str, counts: pl.DataFrame, cpus: int, prices: Prices) -> Out
         monitor_percent=_share(100 * monitor, total),
         remote_miss_ratio=_share(_l2(totals, "remote") + _l2(totals, "dirty_remote"), _l2_misses(totals)),
         rates=_rates(totals),
+        actions_per_second={action: _share(totals[action] * 1e9, total) for action in ACTIONS},
+        actions_per_second_by_cpu={a: [_share(n * 1e9, total) for n in by_cpu[a]] for a in ACTIONS},
         totals=totals,
         services=_services(counts, time),
     )
 
 
-def _totals(counts: pl.DataFrame) -> dict[str, int]:
+def event_totals(counts: pl.DataFrame) -> dict[str, int]:
+    """Sum of each event over windows, CPUs, virtual machines and contexts."""
     sums = dict(counts.group_by(pl.col("event").cast(pl.String)).agg(pl.col("count").sum()).iter_rows())
     return {event: sums.get(event, 0) for event in EVENT_NAMES}
+
+
+def _actions_by_cpu(counts: pl.DataFrame, cpus: int) -> dict[str, list[int]]:
+    actions = counts.filter(pl.col("event").cast(pl.String).is_in(ACTIONS))
+    sums = actions.group_by(pl.col("event").cast(pl.String), "cpu").agg(pl.col("count").sum())
+    found = {(event, cpu): count for event, cpu, count in sums.iter_rows()}
+    return {action: [found.get((action, cpu), 0) for cpu in range(cpus)] for action in ACTIONS}
 
 
 def _share(part: float, whole: float) -> float:

@@ -50,6 +50,17 @@ class MonitorPrices:
     patched_cycles: float
     zero_page_cycles: float
     vcpu_switch_cycles: float
+    free_page_cycles: float
+    disk_request_cycles: float
+    monitor_fault_cycles: float
+    migration_us: float
+    replication_us: float
+    collapse_us: float
+    hot_left_us: float
+    cow_fault_us: float
+    page_copy_us: float
+    page_remap_us: float
+    nfs_request_us: float
 
 
 @dataclass(frozen=True)
@@ -89,6 +100,11 @@ class Prices:
     def cycle_ns(self) -> float:
         """Length of a cycle in ns."""
         return 1000 / self.cpu.clock_mhz
+
+    @property
+    def instruction_ns(self) -> float:
+        """Time of an instruction that stalls for nothing, in ns."""
+        return self.cycle_ns * self.cpu.cycles_per_instruction
 
 
 def _number(given: Mapping[str, Any], table: str, name: str) -> float:

@@ -13,7 +13,8 @@ import polars as pl
 from discotrace.analysis.prices import Prices
 from discotrace.replay.counts import CONTEXT_NAMES, IDLE, MONITOR, USER, Event, context_name
 
-# Parts of the time, in the order of reports. The monitor's parts are those of table 2 of the Disco paper.
+# Parts of the time, in the order of reports. The monitor's parts are those of table 2 of the Disco paper, and after
+# them what table 2 does not have.
 PARTS = (
     "user",
     "user_stall",
@@ -25,8 +26,15 @@ PARTS = (
     "monitor_calls",
     "monitor_kernel_tlb",
     "monitor_vcpu_switches",
+    "monitor_faults",
+    "monitor_placement",
+    "monitor_io",
+    "idle_loop",
 )
 IDLE_PART = "idle"
+NATIVE = "native"
+LEFT_ALONE = ("WRITTEN", "CAPPED", "FULL", "PINNED", "OTHER")  # why a hot page stays where it is
+IDLE_SPINS = Event.IDLE_SPINS.name.lower()
 
 
 @dataclass(frozen=True)
@@ -41,9 +49,13 @@ class Tariff:
     monitor_part: str | None = None
 
 
-def tariffs(prices: Prices) -> list[Tariff]:
-    """What each event costs. Events that are not here cost nothing by themselves."""
-    cycle, m, memory = prices.cycle_ns, prices.monitor, prices.memory
+def tariffs(prices: Prices, system: str) -> list[Tariff]:
+    """What each event costs under a system. Events that are not here cost nothing by themselves."""
+    return _machine_tariffs(prices) + (_monitor_tariffs(prices) if system != NATIVE else [])
+
+
+def _machine_tariffs(prices: Prices) -> list[Tariff]:
+    memory = prices.memory
     served = {
         "HITS": prices.l2.hit_ns,
         "LOCAL": memory.local_ns,
@@ -57,17 +69,42 @@ def tariffs(prices: Prices) -> list[Tariff]:
         for where, ns in served.items()
     ]
     return [
-        Tariff(Event.INSTRUCTIONS, cycle * prices.cpu.cycles_per_instruction),
+        Tariff(Event.INSTRUCTIONS, prices.instruction_ns),
         *second_level,
         Tariff(Event.UPGRADES_LOCAL, memory.upgrade_local_ns),
         Tariff(Event.UPGRADES_REMOTE, memory.upgrade_remote_ns),
-        Tariff(Event.SOFTWARE_TLB_HITS, cycle * m.software_tlb_hit_cycles, "monitor_tlb"),
-        Tariff(Event.TLB_WRITES_EMULATED, cycle * m.tlb_write_cycles, "monitor_tlb_writes"),
-        Tariff(Event.WIRED_WRITES_EMULATED, cycle * m.wired_write_cycles, "monitor_tlb_writes"),
-        Tariff(Event.PRIVILEGED_EMULATED, cycle * m.privileged_cycles, "monitor_privileged"),
-        Tariff(Event.PRIVILEGED_PATCHED, cycle * m.patched_cycles, "monitor_privileged"),
-        Tariff(Event.ZERO_PAGE_CALLS, cycle * m.zero_page_cycles, "monitor_calls"),
-        Tariff(Event.KERNEL_TLB_REFILLS, cycle * m.kernel_tlb_refill_cycles, "monitor_kernel_tlb"),
+    ]
+
+
+def _monitor_tariffs(prices: Prices) -> list[Tariff]:
+    """What the monitor does. Natively a disk request or a change of virtual CPU is in the OS's own instructions."""
+    m = prices.monitor
+    in_cycles = [
+        (Event.SOFTWARE_TLB_HITS, m.software_tlb_hit_cycles, "monitor_tlb"),
+        (Event.TLB_WRITES_EMULATED, m.tlb_write_cycles, "monitor_tlb_writes"),
+        (Event.WIRED_WRITES_EMULATED, m.wired_write_cycles, "monitor_tlb_writes"),
+        (Event.PRIVILEGED_EMULATED, m.privileged_cycles, "monitor_privileged"),
+        (Event.PRIVILEGED_PATCHED, m.patched_cycles, "monitor_privileged"),
+        (Event.ZERO_PAGE_CALLS, m.zero_page_cycles, "monitor_calls"),
+        (Event.FREE_PAGE_CALLS, m.free_page_cycles, "monitor_calls"),
+        (Event.KERNEL_TLB_REFILLS, m.kernel_tlb_refill_cycles, "monitor_kernel_tlb"),
+        (Event.VCPU_SWITCHES, m.vcpu_switch_cycles, "monitor_vcpu_switches"),
+        (Event.MONITOR_FAULTS, m.monitor_fault_cycles, "monitor_faults"),
+        (Event.DISK_READS, m.disk_request_cycles, "monitor_io"),
+        (Event.DISK_WRITES, m.disk_request_cycles, "monitor_io"),
+    ]
+    in_us = [
+        (Event.COW_FAULTS, m.cow_fault_us, "monitor_faults"),
+        (Event.MIGRATIONS, m.migration_us, "monitor_placement"),
+        (Event.REPLICATIONS, m.replication_us, "monitor_placement"),
+        (Event.COLLAPSES, m.collapse_us, "monitor_placement"),
+        *((Event[f"HOT_LEFT_{why}"], m.hot_left_us, "monitor_placement") for why in LEFT_ALONE),
+        (Event.PAGES_COPIED, m.page_copy_us, "monitor_io"),
+        (Event.PAGES_REMAPPED, m.page_remap_us, "monitor_io"),
+        (Event.NFS_REQUESTS, m.nfs_request_us, "monitor_io"),
+    ]
+    return [Tariff(event, prices.cycle_ns * cycles, part) for event, cycles, part in in_cycles] + [
+        Tariff(event, 1000 * us, part) for event, us, part in in_us
     ]
 
 
@@ -94,24 +131,28 @@ def _tariff_rows(prices: Prices, system: str) -> Iterator[tuple[str, str, str, f
     for context in range(len(CONTEXT_NAMES)):
         if context == IDLE:
             continue
-        for tariff in tariffs(prices):
+        for tariff in tariffs(prices, system):
             yield CONTEXT_NAMES[context], tariff.event.name.lower(), part_of(tariff, context), tariff.ns
-        if system != "native":  # natively a change of virtual CPU is the OS's own affair, and in its instructions
-            ns = prices.cycle_ns * prices.monitor.vcpu_switch_cycles
-            yield CONTEXT_NAMES[context], Event.VCPU_SWITCHES.name.lower(), "monitor_vcpu_switches", ns
+    yield CONTEXT_NAMES[IDLE], IDLE_SPINS, "idle_loop", prices.instruction_ns
 
 
 def priced(counts: pl.DataFrame, prices: Prices, system: str) -> pl.DataFrame:
     """Counts (window, cpu, vm, context, event, count) as time: window, cpu, context, part, ns."""
     rows = (
-        counts.lazy()
-        .with_columns(pl.col("context", "event").cast(pl.String))
+        _without_free_spins(counts.with_columns(pl.col("context", "event").cast(pl.String)))
+        .lazy()
         .join(tariff_table(prices, system).lazy(), on=["context", "event"], how="inner")
         .with_columns((pl.col("count") * pl.col("ns")).alias("ns"))
-        .sort("window", "cpu", "context", "part", "event")
+        .sort("window", "cpu", "vm", "context", "part", "event")
         .collect()
     )
     return sum_by(rows, "window", "cpu", "context", "part")
+
+
+def _without_free_spins(counts: pl.DataFrame) -> pl.DataFrame:
+    """Without the idle loops that keep nobody waiting: those on CPUs that one virtual machine has for itself."""
+    alone = pl.col("vm").n_unique().over("cpu") == 1
+    return counts.filter(~(alone & (pl.col("event") == IDLE_SPINS)))
 
 
 def sum_by(time: pl.DataFrame, *keys: str) -> pl.DataFrame:

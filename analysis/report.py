@@ -9,35 +9,13 @@ from rich.text import Text
 
 from discotrace.analysis.configuration import from_tables
 from discotrace.analysis.counts_file import CountsFile
+from discotrace.analysis.labels import ACTION_LABELS, IO_LABELS, LEFT_ALONE_LABELS, PART_LABELS, RATE_LABELS
 from discotrace.analysis.outcome import Outcome, ServiceTime, outcome
+from discotrace.analysis.pricing import NATIVE
+from discotrace.analysis.remarks import remarks
 from discotrace.analysis.text import figure
 
-JSON_SCHEMA = 1
-
-PART_LABELS = {
-    "user": "user",
-    "user_stall": "user stall",
-    "kernel": "kernel",
-    "kernel_stall": "kernel stall",
-    "monitor_tlb": "monitor: second-level TLB",
-    "monitor_tlb_writes": "monitor: TLB writes emulated",
-    "monitor_privileged": "monitor: privileged emulated",
-    "monitor_calls": "monitor: calls, page clearing",
-    "monitor_kernel_tlb": "monitor: kernel TLB misses",
-    "monitor_vcpu_switches": "monitor: virtual CPU switches",
-    "idle": "idle",
-}
-RATE_LABELS = {
-    "tlb_misses_per_kilo_instruction": "TLB misses / 1000 instr.",
-    "tlb_miss_percent": "TLB miss rate, %",
-    "tlb_misses_to_guest_percent": "  to the guest's handler, %",
-    "tlb_misses_to_software_tlb_percent": "  to the second-level TLB, %",
-    "tlb_misses_to_monitor_percent": "  to the monitor's pmap, %",
-    "l1i_miss_percent": "L1I miss rate, %",
-    "l1d_miss_percent": "L1D miss rate, %",
-    "l2_miss_percent": "L2 miss rate (of L1 misses), %",
-    "l2_misses_per_kilo_instruction": "L2 misses / 1000 instr.",
-}
+JSON_SCHEMA = 2
 
 
 def outcomes(counts: CountsFile) -> list[Outcome]:
@@ -57,24 +35,26 @@ def json_of(counts: CountsFile, priced: list[Outcome]) -> dict[str, Any]:
     """Everything as plain values with stable names."""
     return {
         "schema": JSON_SCHEMA,
-        **{key: value for key, value in counts.about.items() if key != "format_version"},
-        "results": [asdict(one) | {"slowdown": slowdown(one, priced[0])} for one in priced],
+        **{key: value for key, value in counts.about.items() if key not in ("format_version", "losses")},
+        "remarks": remarks(counts.about, priced),
+        "results": [
+            asdict(one) | {"slowdown": slowdown(one, priced[0]), "loss": counts.about["losses"].get(one.system)}
+            for one in priced
+        ],
     }
 
 
 def tables_of(counts: CountsFile, priced: list[Outcome], services: bool) -> list[Table]:
-    """The main table, one column per system, and if wanted the table of OS services."""
-    main = _main_table(counts, priced)
-    return [main, _services_table(priced)] if services else [main]
+    """The main table, one column per system; after a crash what it cost; if wanted the OS services."""
+    tables = [_main_table(counts, priced)]
+    if counts.about["losses"]:
+        tables.append(_loss_table(counts, priced))
+    return [*tables, _services_table(priced)] if services else tables
 
 
 def _main_table(counts: CountsFile, priced: list[Outcome]) -> Table:
     trace = counts.about["trace"]
-    title = Text(f"{trace['name']}: {trace['rows']:,} records on {counts.about['cpus']} CPUs", "table.title")
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for one in priced:
-        table.add_column(one.system, justify="right")
+    table = _table(f"{trace['name']}: {trace['rows']:,} records on {counts.about['cpus']} CPUs", priced)
 
     def row(label: str, value: Callable[[Outcome], str], style: str | None = None) -> None:
         table.add_row(label, *(value(one) for one in priced), style=style)
@@ -91,6 +71,41 @@ def _main_table(counts: CountsFile, priced: list[Outcome]) -> Table:
     table.add_section()
     for rate, label in RATE_LABELS.items():
         row(label, lambda one, rate=rate: figure(one.rates[rate]))  # type: ignore[misc]
+    table.add_section()
+    for action, label in ACTION_LABELS.items():
+        if any(one.totals[action] for one in priced):
+            row(f"{label} (mean of a CPU)", lambda one, action=action: _per_second(one, action))  # type: ignore[misc]
+    table.add_section()
+    for event, label in (LEFT_ALONE_LABELS | IO_LABELS).items():
+        if any(one.totals[event] for one in priced):
+            row(label, lambda one, event=event: f"{one.totals[event]:,}")  # type: ignore[misc]
+    return table
+
+
+def _table(title: str, priced: list[Outcome]) -> Table:
+    """A table with a column per system; the title is plain text, whatever is in it."""
+    table = Table(title=Text(title, "table.title"), title_justify="left")
+    table.add_column("")
+    for one in priced:
+        table.add_column(one.system, justify="right")
+    return table
+
+
+def _per_second(one: Outcome, action: str) -> str:
+    rate = one.actions_per_second[action]
+    return f"{figure(rate)} ({figure(rate / one.cpus)})"
+
+
+def _loss_table(counts: CountsFile, priced: list[Outcome]) -> Table:
+    crash, losses = counts.about["crash"], counts.about["losses"]
+    table = _table(f"Lost in the crash at row {crash['row']:,}", priced)
+    found = [losses[one.system] for one in priced]
+    died = f"VM {crash['vm']}"
+    table.add_row("died", *("machine" if one.system == NATIVE else died for one in priced))
+    table.add_row("processes", *(f"{len(loss['processes']):,}" for loss in found))
+    table.add_row("rows not executed", *(f"{loss['rows']:,}" for loss in found))
+    table.add_row("frames given back", *(f"{loss['frames_reclaimed']:,}" for loss in found))
+    table.add_row("frames kept by others, the disk cache", *(f"{loss['frames_surviving']:,}" for loss in found))
     return table
 
 

@@ -1,9 +1,9 @@
-"""Runs replays: one decode of a trace feeds every system at once, each in a thread of its own."""
+"""Runs replays: one decode of a trace feeds them all at once, each in a thread of its own."""
 
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import polars as pl
 import pyarrow as pa
@@ -11,34 +11,66 @@ import pyarrow as pa
 from discotrace.analysis.configuration import Configuration
 from discotrace.analysis.outcome import ServiceTime, outcome
 from discotrace.monitor.disco import DiscoSystem
+from discotrace.monitor.history import History
+from discotrace.monitor.splashos import SplashosSystem
+from discotrace.replay.crash import Crash, Loss
 from discotrace.replay.engine import Replay, RowFault
+from discotrace.replay.footprint import Footprints
 from discotrace.replay.machine import Machine
-from discotrace.replay.system import NativeSystem, System
+from discotrace.replay.native import NativeSystem
+from discotrace.replay.system import System
 from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import BATCH_ROWS, TraceReader
 from discotrace.tracegen.schema import Rows, TraceMeta
 
 NO_WINDOWS = 1 << 62  # a window longer than any trace
+NATIVE = "native"
 
-SYSTEMS: dict[str, Callable[[Machine, TraceMeta], System]] = {
-    "native": lambda machine, meta: NativeSystem(machine),
-    "disco": lambda machine, meta: DiscoSystem(machine, meta.cpus),
+SYSTEMS: dict[str, Callable[[TraceMeta, Machine, History | None], System]] = {
+    NATIVE: lambda meta, machine, history: NativeSystem(meta, machine),
+    "disco": DiscoSystem,
+    "splashos": SplashosSystem,
 }
+WITH_MONITOR = [name for name in SYSTEMS if name != NATIVE]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A replay to make. The label says in messages which of several it is; a history is written as it goes."""
+
+    label: str
+    system: str
+    machine: Machine
+    history: History | None = None
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What one replay gave: tidy counts, memory in use, and what the crash cost if there was one.
+
+    The machine of ``run`` has its CPUs resolved.
+    """
+
+    run: Run
+    counts: pa.Table
+    footprints: Footprints
+    loss: Loss | None
 
 
 @dataclass(frozen=True)
 class Finished:
-    """What replays of one trace gave: tidy counts by system, and the machine with its CPUs resolved."""
+    """What replays of one trace under several systems gave, by system, and the machine with its CPUs resolved."""
 
     counts: dict[str, pa.Table]
+    losses: dict[str, Loss]
     machine: Machine
 
 
-def new_system(name: str, machine: Machine, meta: TraceMeta) -> System:
+def new_system(name: str, meta: TraceMeta, machine: Machine, history: History | None = None) -> System:
     """A system under test by name. Raises ConfigError for an unknown one."""
     if name not in SYSTEMS:
         raise ConfigError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
-    return SYSTEMS[name](machine, meta)
+    return SYSTEMS[name](meta, machine, history)
 
 
 def replay_systems(
@@ -48,37 +80,63 @@ def replay_systems(
     window: int,
     on_rows: Callable[[int], None],
     batch_rows: int = BATCH_ROWS,
+    crash: Crash | None = None,
 ) -> Finished:
-    """Replay a trace under several systems.
-
-    ``window`` in instructions; ``on_rows`` is told how many more rows all systems have replayed.
-    Raises TraceError with the place in the file for a row that breaks the format, ConfigError for what cannot be built.
-    """
+    """Replay a trace under several systems on one machine. Arguments and errors are those of ``replay_runs``."""
     if not systems:
         raise ConfigError(f"no system to replay under; known: {', '.join(SYSTEMS)}")
-    machine = machine.for_trace(reader.meta.cpus)
-    replays = [Replay(reader.meta, machine, new_system(name, machine, reader.meta), window) for name in systems]
+    replayed = replay_runs(reader, [Run(s, s, machine) for s in systems], window, on_rows, batch_rows, crash)
+    return Finished(
+        {one.run.label: one.counts for one in replayed},
+        {one.run.label: one.loss for one in replayed if one.loss},
+        replayed[0].run.machine,
+    )
+
+
+def replay_runs(
+    reader: TraceReader,
+    runs: list[Run],
+    window: int,
+    on_rows: Callable[[int], None],
+    batch_rows: int = BATCH_ROWS,
+    crash: Crash | None = None,
+) -> list[Replayed]:
+    """Make several replays of a trace side by side.
+
+    ``window`` in instructions; ``on_rows`` is told how many more rows all of them have replayed.
+    Raises TraceError with the place in the file for a row that breaks the format, ConfigError for what cannot be built
+    or does not fit into the machine.
+    """
+    meta = reader.meta
+    runs = [replace(run, machine=run.machine.for_trace(meta.cpus)) for run in runs]
+    systems = [new_system(run.system, meta, run.machine, run.history) for run in runs]
+    replays = [Replay(meta, one, window, crash) for one in systems]
     with ThreadPoolExecutor(len(replays)) as threads:
         for rows in reader.batches(batch_rows):
             try:
-                _feed_all(threads, replays, rows)
+                _feed_all(threads, runs, replays, rows)
             except RowFault as fault:
                 raise TraceError(f"{reader.source}: {reader.locate(fault.row)}: {fault.message}") from fault
             on_rows(len(rows.kind))
-    return Finished({r.system.name: r.finish().table() for r in replays}, machine)
+    return [
+        Replayed(run, one.finish().table(), one.footprints, one.loss) for run, one in zip(runs, replays, strict=True)
+    ]
 
 
-def _feed_all(threads: ThreadPoolExecutor, replays: list[Replay], rows: Rows) -> None:
-    futures = [threads.submit(replay.feed, rows) for replay in replays]
-    for future in futures:
-        future.result()
+def _feed_all(threads: ThreadPoolExecutor, runs: list[Run], replays: list[Replay], rows: Rows) -> None:
+    futures: list[Future[None]] = [threads.submit(replay.feed, rows) for replay in replays]
+    for run, future in zip(runs, futures, strict=True):
+        try:
+            future.result()
+        except ConfigError as fault:
+            raise ConfigError(f"{run.label}: {fault}") from fault
 
 
 def native_services(trace: str | os.PathLike[str], configuration: Configuration) -> dict[str, ServiceTime]:
     """Mean times of the OS services of a trace, natively, by name."""
     with TraceReader(trace) as reader:
-        finished = replay_systems(reader, configuration.machine, ["native"], NO_WINDOWS, lambda rows: None)
-    counts = pl.from_arrow(finished.counts["native"])
+        finished = replay_systems(reader, configuration.machine, [NATIVE], NO_WINDOWS, lambda rows: None)
+    counts = pl.from_arrow(finished.counts[NATIVE])
     assert isinstance(counts, pl.DataFrame)
-    answer = outcome("native", counts, finished.machine.cpu.count, configuration.prices)
+    answer = outcome(NATIVE, counts, finished.machine.cpu.count, configuration.prices)
     return {service.service: service for service in answer.services}

@@ -5,7 +5,7 @@ from typing import Any
 
 
 def toml_of(tables: Mapping[str, Mapping[str, Any]]) -> str:
-    """TOML of tables of numbers, truth values and plain strings."""
+    """TOML of tables of numbers, truth values, plain strings and lists of numbers."""
     blocks = []
     for name, values in tables.items():
         lines = [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in values.items())]

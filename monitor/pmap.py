@@ -4,41 +4,57 @@ Disco keeps here, for each guest-physical page, a ready-made TLB entry that it m
 What the replay kernel needs of it is the frame; it copies that into the entries it writes.
 """
 
-from discotrace.replay.memory import MachineMemory
-
 
 class Pmap:
     """Guest-physical memory of one virtual machine. The guest reuses first the page that it freed last."""
 
-    def __init__(self, memory: MachineMemory) -> None:
-        self._memory = memory
-        self._slot_of: list[int | None] = []  # by gfn
-        self._gfn_of: dict[int, int] = {}  # by slot: the backmap
+    def __init__(self, pages: int) -> None:
+        """``pages``: how many the VM has."""
+        self.size = pages
+        self._slot_of: dict[int, int] = {}  # by gfn
+        self._taken: dict[int, str] = {}  # gfn -> category
         self._free: list[int] = []
+        self._fresh = 0
 
-    def allocate(self, cpu: int) -> int:
-        """The guest takes a page, which ``cpu`` touches: the monitor backs it with a machine frame. Returns its slot.
-
-        Raises ConfigError when the machine's memory is full.
-        """
-        slot = self._memory.allocate(cpu)
+    def take(self, category: str) -> int | None:
+        """A guest page; None if the VM has no more."""
         if self._free:
             gfn = self._free.pop()
-            self._slot_of[gfn] = slot
+        elif self._fresh < self.size:
+            gfn = self._fresh
+            self._fresh += 1
         else:
-            gfn = len(self._slot_of)
-            self._slot_of.append(slot)
-        self._gfn_of[slot] = gfn
-        return slot
+            return None
+        self._taken[gfn] = category
+        return gfn
 
-    def free(self, slot: int) -> None:
-        """The guest frees the page that a frame backs; the monitor takes the frame back."""
-        gfn = self._gfn_of.pop(slot)
-        self._slot_of[gfn] = None
+    def free(self, gfn: int) -> None:
+        """The guest frees a page. If it has a frame, it keeps it."""
+        del self._taken[gfn]
         self._free.append(gfn)
-        self._memory.free(slot)
+
+    def category(self, gfn: int) -> str:
+        """What the guest uses a taken page for."""
+        return self._taken[gfn]
+
+    def slot(self, gfn: int) -> int | None:
+        """The frame of a guest page, if it has one."""
+        return self._slot_of.get(gfn)
+
+    def back(self, gfn: int, slot: int) -> None:
+        """A guest page has this frame from now on."""
+        self._slot_of[gfn] = slot
+
+    def unback(self, gfn: int) -> int:
+        """A guest page loses its frame, which is returned."""
+        return self._slot_of.pop(gfn)
 
     @property
     def pages(self) -> dict[int, int]:
-        """Backed guest-physical pages: gfn to slot."""
-        return {gfn: slot for gfn, slot in enumerate(self._slot_of) if slot is not None}
+        """Guest pages that have a frame: gfn to slot."""
+        return dict(sorted(self._slot_of.items()))
+
+    @property
+    def taken(self) -> list[int]:
+        """Guest pages in use, ascending."""
+        return sorted(self._taken)

@@ -75,6 +75,33 @@ class Event(IntEnum):
     FILE_WRITES = 58
     FILE_WRITE_BYTES = 59
     PROCESS_EXITS = 60
+    FREE_PAGE_CALLS = 61
+    IDLE_SPINS = 62
+    MONITOR_FAULTS = 63
+    BUFFER_HITS = 64
+    BUFFER_EVICTIONS = 65
+    DISK_READS = 66
+    DISK_READ_PAGES = 67
+    DISK_PAGES_SHARED = 68
+    DISK_READS_DONE = 69
+    DISK_PAGES_DONE = 70
+    DISK_WRITES = 71
+    DISK_PAGES_LOGGED = 72
+    NFS_REQUESTS = 73
+    PAGES_REMAPPED = 74
+    PAGES_COPIED = 75
+    COW_FAULTS = 76
+    HOT_PAGES = 77
+    MIGRATIONS = 78
+    REPLICATIONS = 79
+    COLLAPSES = 80
+    HOT_LEFT_WRITTEN = 81
+    HOT_LEFT_CAPPED = 82
+    HOT_LEFT_FULL = 83
+    HOT_LEFT_PINNED = 84
+    HOT_LEFT_OTHER = 85
+    SHOOTDOWNS = 86
+    TLBS_SHOT_DOWN = 87
 
 
 EVENT_NAMES = [event.name.lower() for event in Event]
@@ -99,7 +126,7 @@ CONTEXT_NAMES = [context_name(context) for context in range(N_CONTEXTS)]
 
 
 class WindowCounts(NamedTuple):
-    """Non-zero counters of one window: places in the flattened [C, contexts, events] array, and their values."""
+    """Non-zero counters of one window: places in the flattened [seats, contexts, events] array, and their values."""
 
     window: int
     places: npt.NDArray[np.int64]
@@ -108,10 +135,10 @@ class WindowCounts(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """What one replay counted, by window, CPU, context and event. One virtual machine: VM 0."""
+    """What one replay counted, by window, CPU, VM, context and event. ``seats``: (CPU, VM) pairs, ascending."""
 
     windows: list[WindowCounts]
-    cpus: int
+    seats: list[tuple[int, int]]
 
     def table(self) -> pa.Table:
         """Tidy form: window, cpu, vm, context, event, count; one row per non-zero counter, in that order."""
@@ -119,12 +146,13 @@ class Counts:
         window = np.repeat(np.array([w.window for w in self.windows], np.int64), sizes)
         places = np.concatenate([w.places for w in self.windows]) if self.windows else np.zeros(0, np.int64)
         values = np.concatenate([w.values for w in self.windows]) if self.windows else np.zeros(0, np.int64)
-        cpu, context, event = np.unravel_index(places, (self.cpus, N_CONTEXTS, len(Event)))
+        seat, context, event = np.unravel_index(places, (len(self.seats), N_CONTEXTS, len(Event)))
+        cpus, vms = np.array(self.seats, np.uint16).reshape(-1, 2).T
         return pa.table(
             {
                 "window": window,
-                "cpu": cpu.astype(np.uint16),
-                "vm": np.zeros(len(places), np.uint16),
+                "cpu": cpus[seat],
+                "vm": vms[seat],
                 "context": _names(context, CONTEXT_NAMES),
                 "event": _names(event, EVENT_NAMES),
                 "count": values,

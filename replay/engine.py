@@ -1,33 +1,22 @@
 """The engine: feeds rows to a system's compiled loop and does what the loop comes back for.
 
-The only place that knows all parts of a replay. One ``Replay`` is one system on one machine over one trace.
+The only loop over a trace. One ``Replay`` is one system on one machine over one trace.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from discotrace.replay.counts import N_CONTEXTS, Counts, Event, WindowCounts
+from discotrace.replay.counts import Counts, WindowCounts
+from discotrace.replay.crash import Crash, Loss
+from discotrace.replay.footprint import Footprints
 from discotrace.replay.kernels import reference, walk
 from discotrace.replay.kernels.compile import bound
-from discotrace.replay.kernels.entries import page_map_insert, page_map_insert_all, page_map_remove
-from discotrace.replay.kernels.state import (
-    EMPTY,
-    INVALID,
-    PageMap,
-    State,
-    new_frames,
-    new_keys,
-    new_state,
-    with_room_for_frames,
-)
-from discotrace.replay.machine import Machine
-from discotrace.replay.pages import Mapping, Pages
-from discotrace.replay.system import ReplayKernel, System, Translations
+from discotrace.replay.system import ReplayKernel, System
 from discotrace.tracegen.errors import TraceError
 from discotrace.tracegen.schema import COLUMN_DTYPES, Kind, Rows, TraceMeta
 
-N_EVENTS = len(Event)
 FAULTS = {
     walk.UNKNOWN_KIND: "kind {kind} is unknown",
     walk.CPU_RANGE: "vcpu {vcpu} is out of range: the metadata declares {cpus} CPUs",
@@ -50,22 +39,22 @@ class RowFault(Exception):  # noqa: N818 - a fault of a row, not yet an error of
 class Replay:
     """One replay. ``feed`` rows in order, then ``finish``."""
 
-    def __init__(self, meta: TraceMeta, machine: Machine, system: System, window: int) -> None:
-        """``machine`` has its CPUs resolved (``Machine.for_trace``); ``window`` is in instructions of the trace."""
+    def __init__(self, meta: TraceMeta, system: System, window: int, crash: Crash | None = None) -> None:
+        """``window`` is in instructions of the trace. Natively a crash ends the machine, whichever VM it names."""
         self.system = system
         self._meta = meta
         self._window = window
-        self._pages = Pages(meta, machine.page_bytes)
-        self._mapped = 0
-        self._state: State = new_state(system.numbers, machine, meta.cpus, [p.asid for p in meta.processes])
+        self._crash = crash
+        self._window_end = window
+        self._cooling = system.machine.migration.reset_instructions * system.machine.cpu.count
+        self._cooling_end = self._cooling
         self._cursor = np.zeros(reference.CURSOR_LENGTH, np.int64)
-        self._cursor[reference.WINDOW_END] = window
+        self._cursor[reference.WINDOW_END] = min(self._window_end, self._cooling_end)
         self._trap = np.zeros(reference.TRAP_LENGTH, np.uint64)
         self._closed: list[WindowCounts] = []
         self._rows_before = 0
+        self._rows_lost = 0
         self._run: ReplayKernel | None = None  # compiled, or loaded from the cache, when the first rows come
-        self._insert_page = bound(page_map_insert, self._state.pages, 0, 0, 0)
-        self._remove_page = bound(page_map_remove, self._state.pages, 0, 0)
 
     def feed(self, rows: Rows) -> None:
         """Replay the next rows of the trace.
@@ -74,103 +63,116 @@ class Replay:
         """
         rows = _as_kernels_take_them(rows)
         if self._run is None:
-            self._run = bound(self.system.replay_rows, self._state, rows, 0, self._cursor, self._trap)
-        self._cursor[reference.ROW] = 0
-        stop = len(rows.kind)
-        while True:
-            code = self._run(self._state, rows, stop, self._cursor, self._trap)
-            if code == walk.END:
-                break
-            self._act(code, rows)
-        self._rows_before += stop
+            state = self.system.hardware.state
+            self._run = bound(self.system.replay_rows, state, rows, 0, self._cursor, self._trap)
+        count = len(rows.kind)
+        if self._crash and self._rows_before <= self._crash.row < self._rows_before + count:
+            at = self._crash.row - self._rows_before
+            self._replay(rows, 0, at)
+            self.system.now.row = self._crash.row
+            self.system.crash(self._crash.vm)
+            self._replay(rows, at, count)
+            self._rows_lost += self._rows_of_dead(rows.asid[at:])
+        else:
+            self._replay(rows, 0, count)
+            self._rows_lost += self._rows_of_dead(rows.asid)
+        self._rows_before += count
 
     def finish(self) -> Counts:
         """Counts of the whole replay."""
+        if self._crash and not self.system.loss:
+            self.system.crash(self._crash.vm)
+        self.system.end_of_trace()
         self._close_window()
-        return Counts(self._closed, self._state.params.cpus)
+        return Counts(self._closed, self.system.parts.seats)
 
     @property
-    def misses_by_page(self) -> np.ndarray:
+    def footprints(self) -> Footprints:
+        """How much memory was in use, and for what."""
+        return self.system.meter.footprints
+
+    @property
+    def loss(self) -> Loss | None:
+        """What the crash cost; None if there was none."""
+        return self.system.loss and replace(self.system.loss, rows=self._rows_lost)
+
+    @property
+    def misses_by_page(self) -> npt.NDArray[np.uint32]:
         """L2 misses per frame and CPU [frames, C], as FLASH's counters have them at the end."""
-        slots = len(self.system.memory.frames)
-        cpus = self._state.params.cpus
-        return self._state.caches.frames.misses[: slots * cpus].reshape(slots, cpus)
+        slots, cpus = len(self.system.memory.frames), self.system.parts.cpus
+        return self.system.hardware.frames.misses[: slots * cpus].reshape(slots, cpus)
+
+    def _replay(self, rows: Rows, start: int, stop: int) -> None:
+        assert self._run is not None
+        self._cursor[reference.ROW] = start
+        while True:
+            code = self._run(self.system.hardware.state, rows, stop, self._cursor, self._trap)
+            if code == walk.END:
+                break
+            self._act(code, rows)
 
     def _act(self, code: int, rows: Rows) -> None:
         row = int(self._cursor[reference.ROW])
+        key, vpn, vaddr, cpu, base, vm = self._trap.tolist()
+        self.system.now.set(self._rows_before + row, int(self._cursor[reference.TRACE_INSTRUCTIONS]), cpu, vm, base)
         try:
             if code == walk.WINDOW:
-                self._close_window()
+                self._pass_boundary()
             elif code == walk.MAP_PAGE:
-                self._map_page()
+                self.system.map_page(key, vpn, vaddr)
+            elif code == walk.WRITE_FAULT:
+                self.system.write_fault(key, vpn)
+            elif code == walk.HOT:
+                self.system.now.row -= 1  # the row that made them hot is done
+                self.system.cool(self.system.hardware.take_hot())
             elif code == walk.EVENT:
                 self._handle_event(rows, row)
                 self._cursor[reference.ROW] += 1
             else:
                 values = {name: int(getattr(rows, name)[row]) for name in Rows._fields}
                 raise TraceError(FAULTS[code].format(**values, cpus=self._meta.cpus))
+            self.system.meter.settle()
         except TraceError as fault:
             raise RowFault(self._rows_before + row, str(fault)) from fault
 
-    def _map_page(self) -> None:
-        key, vpn, vaddr, cpu, context = self._trap.tolist()
-        mapping, is_new = self._pages.map(key, vpn, vaddr, lambda: self.system.allocate(cpu))
-        s = self._state = with_room_for_frames(self._state, len(self.system.memory.frames))
-        frame = self.system.memory.frames[mapping.slot]
-        s.caches.frames.mfn[mapping.slot] = frame.mfn
-        s.caches.frames.home[mapping.slot] = frame.node
-        base = (cpu * N_CONTEXTS + context) * N_EVENTS
-        s.counts[base + Event.PAGES_MAPPED] += 1
-        s.counts[base + Event.FRAMES_ALLOCATED] += is_new
-        self._insert(key, vpn, mapping)
-
-    def _insert(self, key: int, vpn: int, mapping: Mapping) -> None:
-        pages = self._state.pages
-        self._mapped += 1
-        if 2 * self._mapped > len(pages.frame):
-            places = 2 * len(pages.frame)
-            larger = PageMap(new_keys(places), new_keys(places), new_frames(places))
-            page_map_insert_all(pages, larger)
-            self._state = self._state._replace(pages=larger)
-        self._insert_page(self._state.pages, key, vpn, mapping.slot)
-
     def _handle_event(self, rows: Rows, row: int) -> None:
-        kind, segment = rows.kind[row], int(rows.arg[row])
+        kind, asid, vaddr = int(rows.kind[row]), int(rows.asid[row]), int(rows.vaddr[row])
+        size, arg = int(rows.size[row]), int(rows.arg[row])
         if kind == Kind.MAP:
-            self._pages.begin_segment(segment)
+            self.system.begin_segment(arg)
         elif kind == Kind.UNMAP:
-            key, gone = self._pages.end_segment(segment)
-            self._remove(key, gone)
-            self._invalidate(key, gone)
+            self.system.end_segment(arg)
+        elif kind == Kind.PROCESS_EXIT:
+            self.system.end_process(asid)
+        elif kind == Kind.FILE_READ:
+            self.system.file_read(arg, vaddr, size)
         else:
-            for key, gone in self._pages.end_process(int(rows.asid[row])):
-                self._remove(key, gone)
+            self.system.file_write(arg, vaddr, size)
 
-    def _remove(self, key: int, gone: dict[int, Mapping]) -> None:
-        for vpn, mapping in gone.items():
-            self._remove_page(self._state.pages, key, vpn)
-            if mapping.private:
-                self.system.free(mapping.slot)
-        self._mapped -= len(gone)
-
-    def _invalidate(self, key: int, gone: dict[int, Mapping]) -> None:
-        """Pages that are unmapped become invalid in every TLB."""
-        self._state.recent.fill(EMPTY)
-        shift = self._state.params.group_shift
-        for table in [Translations(*self._state.tlb), *self.system.translations()]:
-            for at in np.flatnonzero(table.key == key):
-                for page in range(1 << shift):
-                    if (int(table.group[at]) << shift) + page in gone:
-                        table.frame[2 * at + page] = INVALID
+    def _pass_boundary(self) -> None:
+        """The trace's instructions have reached the end of a window, or the time at which hot pages cool, or both."""
+        instructions = int(self._cursor[reference.TRACE_INSTRUCTIONS])
+        if instructions >= self._window_end:
+            self._close_window()
+        if instructions >= self._cooling_end:
+            self.system.cool_all()
+            self._cooling_end = (instructions // self._cooling + 1) * self._cooling
+        self._cursor[reference.WINDOW_END] = min(self._window_end, self._cooling_end)
 
     def _close_window(self) -> None:
-        instructions = int(self._cursor[reference.TRACE_INSTRUCTIONS])
-        window = int(self._cursor[reference.WINDOW_END]) // self._window - 1
-        places = np.flatnonzero(self._state.counts)
+        counts = self.system.hardware.state.counts
+        places = np.flatnonzero(counts)
         if len(places):
-            self._closed.append(WindowCounts(window, places, self._state.counts[places]))
-            self._state.counts.fill(0)
-        self._cursor[reference.WINDOW_END] = (instructions // self._window + 1) * self._window
+            self._closed.append(WindowCounts(self._window_end // self._window - 1, places, counts[places]))
+            counts.fill(0)
+        instructions = int(self._cursor[reference.TRACE_INSTRUCTIONS])
+        self._window_end = (instructions // self._window + 1) * self._window
+
+    def _rows_of_dead(self, asids: npt.NDArray[np.uint32]) -> int:
+        """How many of these rows a crash leaves out: those of dead processes, or of a dead machine all."""
+        if not self.system.loss:
+            return 0
+        return int(np.isin(asids, self.system.loss.processes).sum()) if self.system.parts.vms > 1 else len(asids)
 
 
 def _as_kernels_take_them(rows: Rows) -> Rows:

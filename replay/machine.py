@@ -6,14 +6,15 @@ those). ``docs/model.md`` says what each number does.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, get_origin
 
 from discotrace.tracegen.errors import ConfigError
 
 MAX_CPUS = 64  # the directory keeps the holders of a line in one 64-bit word
 MAX_NODES = 1024  # far beyond any machine; each has lists of its own
+MAX_VMS = 64
 LARGEST = 1 << 30  # of any other number, so that products of two of them stay within 64 bits
-PLACEMENTS = ("round-robin", "first-touch")
+NATIVE_PLACEMENTS = ("round-robin", "first-touch", "random")
 
 
 def is_power_of_two(n: int) -> bool:
@@ -70,19 +71,50 @@ class SecondCache(Cache):
 
 
 @dataclass(frozen=True)
+class Vms:
+    """Virtual machines under the monitor. ``nfs``: the first serves all files to the others."""
+
+    count: int
+    nfs: bool
+
+
+@dataclass(frozen=True)
 class Placement:
-    """Which node a new frame comes from, under each system."""
+    """Which node a new frame comes from: natively, and under the monitor, where the policy may also move pages."""
 
     native: str
-    disco: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Migration:
+    """Thresholds of the policies that move pages (``docs/model.md`` section 9)."""
+
+    trigger: int
+    sharing: int
+    writes: int
+    moves: int
+    reset_instructions: int
+    origin_difference: int
+    origin_bounces: int
 
 
 @dataclass(frozen=True)
 class Guest:
-    """The guest's TLB refill handler: its instructions, and how many CP0 registers it reads or writes."""
+    """The guest OS: its TLB refill handler (instructions, CP0 registers), its buffer cache, its network code."""
 
     refill_instructions: int
     refill_registers: int
+    buffer_cache_percent: int
+    bcopy_remaps: bool
+    mbuf_links_apart: bool
+
+
+@dataclass(frozen=True)
+class Disks:
+    """Disks that are not copy-on-write, by their numbers in the trace."""
+
+    persistent: list[int]
 
 
 @dataclass(frozen=True)
@@ -92,8 +124,11 @@ class Monitor:
     software_tlb_entries: int
     software_tlb_ways: int
     refill_instructions: int
+    kernel_page_kib: int
     patch_registers: bool
     zero_page_hint: bool
+    free_page_hint: bool
+    idle_hint: bool
 
 
 @dataclass(frozen=True)
@@ -106,8 +141,11 @@ class Machine:
     l1i: Cache
     l1d: Cache
     l2: SecondCache
+    vm: Vms
     placement: Placement
+    migration: Migration
     guest: Guest
+    disks: Disks
     monitor: Monitor
 
     @classmethod
@@ -146,6 +184,11 @@ class Machine:
         return self.cpu.nodes or -(-self.cpu.count // self.cpu.per_node)
 
     @property
+    def cpu_nodes(self) -> int:
+        """Nodes that have CPUs."""
+        return -(-self.cpu.count // self.cpu.per_node)
+
+    @property
     def page_bytes(self) -> int:
         """Page size in bytes."""
         return self.memory.page_kib * 1024
@@ -164,7 +207,7 @@ def _fill(kind: Any, table: str, values: Mapping[str, Any]) -> Any:
     for key, expected in known.items():
         if key not in values:
             raise ConfigError(f"configuration: {table}.{key} is missing")
-        if type(values[key]) is not expected:
+        if type(values[key]) is not (get_origin(expected) or expected):
             wanted = getattr(expected, "__name__", expected)
             raise ConfigError(f"configuration: {table}.{key} is {values[key]!r}, expected {wanted}")
     return kind(**values)
@@ -196,9 +239,27 @@ def _check(m: Machine) -> None:
     _require(m.frames_per_node > 0, "memory.mib_per_node is less than one page")
     _check_caches(m)
     _check_tlbs(m)
-    for system in ("native", "disco"):
-        policy = getattr(m.placement, system)
-        _require(policy in PLACEMENTS, f"placement.{system} is {policy!r}, expected one of {', '.join(PLACEMENTS)}")
+    _check_vms(m)
+
+
+def _check_vms(m: Machine) -> None:
+    _require(m.vm.count <= MAX_VMS, f"vm.count is {m.vm.count}, at most {MAX_VMS} are modelled")
+    _require(
+        m.placement.native in NATIVE_PLACEMENTS,
+        f"placement.native is {m.placement.native!r}, expected one of {', '.join(NATIVE_PLACEMENTS)}",
+    )
+    _require(
+        m.guest.buffer_cache_percent <= 100,
+        f"guest.buffer_cache_percent is {m.guest.buffer_cache_percent}, expected at most 100",
+    )
+    kernel_page = m.monitor.kernel_page_kib
+    _require(is_power_of_two(kernel_page), f"monitor.kernel_page_kib is {kernel_page}, expected a power of two")
+    for disk in m.disks.persistent:
+        _require(type(disk) is int and disk >= 0, f"disks.persistent has {disk!r}, expected numbers of disks")
+    _require(
+        m.cpu.count == 0 or m.vm.count <= m.nodes * m.frames_per_node,
+        f"vm.count is {m.vm.count}: there are fewer pages of memory than virtual machines",
+    )
 
 
 def _check_caches(m: Machine) -> None:
@@ -238,7 +299,10 @@ POSITIVE = [
     ("memory", "mib_per_node"),
     ("memory", "page_kib"),
     ("tlb", "entries"),
+    ("vm", "count"),
+    ("migration", "reset_instructions"),
     ("monitor", "software_tlb_ways"),
+    ("monitor", "kernel_page_kib"),
     *((cache, key) for cache in ("l1i", "l1d", "l2") for key in ("size_kib", "ways", "line_b")),
 ]
 NOT_NEGATIVE = [
@@ -247,6 +311,8 @@ NOT_NEGATIVE = [
     ("tlb", "wired"),
     ("guest", "refill_instructions"),
     ("guest", "refill_registers"),
+    *(("migration", key) for key in ("trigger", "sharing", "writes", "moves", "origin_difference", "origin_bounces")),
+    ("guest", "buffer_cache_percent"),
     ("monitor", "software_tlb_entries"),
     ("monitor", "refill_instructions"),
 ]

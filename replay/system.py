@@ -1,77 +1,143 @@
-"""What a system under test is to the engine: a name, compiled functions, and where its memory comes from.
+"""A system under test: guest operating systems on a platform, which is the bare machine or a monitor.
 
-The compiled half of the contract is ``kernels/system.py``. ``NativeSystem`` is the OS on the bare machine; the monitor
-implements the same contract in ``discotrace.monitor``.
+The compiled half of the contract is ``kernels/system.py``. ``System`` has what all have in common: the address spaces
+of the guests and what the events of a trace do to them.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from discotrace.replay.kernels.native import Native, replay_native
+from discotrace.replay.counts import Event
+from discotrace.replay.crash import Loss
+from discotrace.replay.footprint import FootprintMeter
+from discotrace.replay.guest import Guest, Platform
+from discotrace.replay.hardware import Hardware
 from discotrace.replay.kernels.state import I64, U64, State
 from discotrace.replay.machine import Machine
-from discotrace.replay.memory import MachineMemory, interleaved
-from discotrace.tracegen.schema import Rows
+from discotrace.replay.mappings import PAGE_TABLE_KEY, Mapping, Mappings, is_user_key, kernel_key
+from discotrace.replay.memory import MachineMemory
+from discotrace.replay.now import Now
+from discotrace.replay.partition import Partition
+from discotrace.replay.segments import Segments, kernel_files
+from discotrace.tracegen.schema import Rows, TraceMeta
 
 ReplayKernel = Callable[[State, Rows, int, I64, U64], int]
 
 
-class Translations(NamedTuple):
-    """Tags and frames of a table of translations, hardware or software: [n], [n], [n, 2]."""
-
-    key: U64
-    group: U64
-    frame: I64
-
-
-class System(ABC):
+class System(Platform):
     """A system under test, for one replay."""
 
     name: str
     replay_rows: ReplayKernel  # the compiled loop over rows
-    numbers: Any  # NamedTuple for ``State.system``
 
-    @abstractmethod
-    def allocate(self, cpu: int) -> int:
-        """Slot of a frame for a page that the guest allocates and ``cpu`` touches.
-
-        Raises ConfigError when memory is full.
-        """
-
-    @abstractmethod
-    def free(self, slot: int) -> None:
-        """The guest has no use for the page any more."""
+    def __init__(self, meta: TraceMeta, machine: Machine, parts: Partition, numbers: Any, hot_trigger: int) -> None:
+        """``numbers``: NamedTuple for ``State.system``; ``hot_trigger``: heat at which a page is hot, 0 = never."""
+        self.meter = FootprintMeter()
+        self.parts = parts
+        self.machine = machine
+        self.hardware = Hardware(numbers, machine, parts, meta, hot_trigger)
+        self.now = Now(self.hardware.state.counts)
+        self.mappings = Mappings()
+        self.alive = {process.asid for process in meta.processes}
+        self.loss: Loss | None = None
+        self._segments = Segments(meta, machine.page_bytes)
+        of_kernel = kernel_files(meta)
+        self.guests = [
+            Guest(
+                vm, self, self.now, max(1, self.guest_pages(vm) * machine.guest.buffer_cache_percent // 100), of_kernel
+            )
+            for vm in range(parts.vms)
+        ]
 
     @property
     @abstractmethod
     def memory(self) -> MachineMemory:
         """The machine's memory."""
 
-    def translations(self) -> list[Translations]:
-        """Tables of its own that hold translations, beside the hardware's TLBs."""
-        return []
+    @abstractmethod
+    def write_fault(self, key: int, vpn: int) -> None:
+        """The guest stores to a page whose frame is read-only. Raises ConfigError when memory is full."""
 
+    @abstractmethod
+    def cool(self, hot: list[tuple[int, int]]) -> None:
+        """Slots of frames that became hot in the row, with the CPUs that made them so."""
 
-class NativeSystem(System):
-    """The OS on the bare machine: its physical pages are the machine's frames."""
+    @abstractmethod
+    def cool_all(self) -> None:
+        """A time is over after which nothing counts as hot any more."""
 
-    name = "native"
-    replay_rows = staticmethod(replay_native)
+    @abstractmethod
+    def crash(self, vm: int) -> None:
+        """A VM dies. Raises ConfigError when it cannot without the others; sets ``loss``."""
 
-    def __init__(self, machine: Machine) -> None:
-        self.numbers = Native()
-        self._memory = MachineMemory(machine, machine.placement.native, interleaved)
+    @abstractmethod
+    def guest_pages(self, vm: int) -> int:
+        """Pages of memory that a VM has."""
 
-    @property
-    def memory(self) -> MachineMemory:
-        """The machine's memory, which the OS sees as it is."""
-        return self._memory
+    @abstractmethod
+    def slot(self, vm: int, gfn: int) -> int:
+        """The frame of a guest page."""
 
-    def allocate(self, cpu: int) -> int:
-        """A frame by the OS's own placement."""
-        return self._memory.allocate(cpu)
+    def map_page(self, key: int, vpn: int, vaddr: int) -> None:
+        """A virtual page of the current VM is needed for the first time.
 
-    def free(self, slot: int) -> None:
-        """Back to the free list of its node."""
-        self._memory.free(slot)
+        Raises TraceError when no segment holds there, ConfigError when memory is full.
+        """
+        vm = self.now.vm
+        asid = key if is_user_key(key) else 0
+        identity = None if key & PAGE_TABLE_KEY else self._segments.identity(asid, vpn, vaddr)
+        gfn = self.guests[vm].page_of(key, identity)
+        self.now.count(Event.PAGES_MAPPED)
+        self.mappings.add(key, vpn, Mapping(vm, gfn, identity))
+        self.hardware.map(key, vpn, self.slot(vm, gfn))
+
+    def end_of_trace(self) -> None:
+        """Nothing comes any more."""
+
+    def begin_segment(self, number: int) -> None:
+        """MAP. Raises TraceError."""
+        self._segments.begin(number)
+
+    def end_segment(self, number: int) -> None:
+        """UNMAP: mappings of its pages go, in all TLBs too. Raises TraceError."""
+        segment = self._segments.end(number)
+        page_bytes = self.machine.page_bytes
+        for key in [segment.asid] if segment.asid else [kernel_key(vm) for vm in range(self.parts.vms)]:
+            inside = [vpn for vpn in self.mappings.of_key(key) if segment.start <= vpn * page_bytes < segment.end]
+            self.hardware.shoot_down((key, vpn) for vpn in inside)
+            self.unmap(key, inside)
+
+    def end_process(self, asid: int) -> None:
+        """PROCESS_EXIT: the process's mappings and page tables go. TLBs keep what will not be asked for again."""
+        self._segments.end_all(asid)
+        self.alive.discard(asid)
+        for key in (asid, asid + PAGE_TABLE_KEY):
+            self.unmap(key, self.mappings.of_key(key))
+
+    def unmap(self, key: int, vpns: list[int]) -> None:
+        """Remove mappings; their guests have the pages back."""
+        for vpn in vpns:
+            mapping = self.mappings.remove(key, vpn)
+            self.hardware.unmap(key, vpn)
+            self.guests[mapping.vm].unmapped(key, mapping.gfn, mapping.identity)
+
+    def file_read(self, file: int, offset: int, size: int) -> None:
+        """FILE_READ of the current VM."""
+        self.guests[self.now.vm].file_read(file, self._pages(offset, size))
+
+    def file_write(self, file: int, offset: int, size: int) -> None:
+        """FILE_WRITE of the current VM."""
+        inside = offset % self.machine.page_bytes > 0
+        self.guests[self.now.vm].file_write(file, self._pages(offset, size), inside)
+
+    def forget_kernel_mappings(self, vm: int, gfn: int) -> None:
+        """Kernel mappings of a page that is evicted go, in all TLBs too."""
+        for key, vpn in self.mappings.pages_of(vm, gfn):
+            self.hardware.shoot_down([(key, vpn)])
+            self.mappings.remove(key, vpn)
+            self.hardware.unmap(key, vpn)
+
+    def _pages(self, offset: int, size: int) -> range:
+        page_bytes = self.machine.page_bytes
+        return range(offset // page_bytes, (offset + size - 1) // page_bytes + 1 if size else offset // page_bytes)

@@ -8,31 +8,36 @@ from typing import NamedTuple
 import numpy as np
 
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.directory import bit
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import I64, INVALID, U64, State
+from discotrace.replay.kernels.vms import cpu_of, vm_of_key
 
+_KEY_MASK = np.uint64((1 << 33) - 1)  # the kernels of all VMs use the same sets
 _KEY_FACTOR = np.uint64(2654435761)  # 2^32 / golden ratio (Knuth, TAOCP 3, 6.4): spreads the processes over the sets
 
 
 class Disco(NamedTuple):
-    """The monitor's numbers and its second-level software TLBs. V virtual CPUs."""
+    """The monitor's numbers and its second-level software TLBs."""
 
     sets: int  # 0 = there is no software TLB
     ways: int
-    key: U64  # [V, sets, ways]
-    group: U64  # [V, sets, ways]
-    frame: I64  # [V, sets, ways, 2]
+    key: U64  # [virtual CPUs, sets, ways]
+    group: U64  # [virtual CPUs, sets, ways]
+    frame: I64  # [virtual CPUs, sets, ways, 2]
     refill_instructions: int
     refill_registers: int
     patch_registers: int
     zero_page_hint: int
+    free_page_hint: int
+    idle_hint: int
 
 
 @inlined
 def first_of_set(s: State, vcpu: int, key: np.uint64, group: np.uint64) -> int:
     """Where the set of a tag begins in the virtual CPU's table."""
     sets, ways = s.system.sets, s.system.ways
-    index = signed((group + key * _KEY_FACTOR) & np.uint64(sets - 1))
+    index = signed((group + (key & _KEY_MASK) * _KEY_FACTOR) & np.uint64(sets - 1))
     return signed((vcpu * sets + index) * ways)
 
 
@@ -84,3 +89,24 @@ def write(s: State, vcpu: int, key: np.uint64, group: np.uint64, frames: tuple[i
     if way < 0:
         way = s.system.ways - 1
     make_most_recent(s, first, way, key, group, frames)
+
+
+@kernel
+def make_invalid(s: State, vcpu: int, key: np.uint64, group: np.uint64, page: int) -> None:
+    """A page of a group is not valid any more; the entry, if there is one, stays where it is."""
+    if s.system.sets == 0:
+        return
+    first = first_of_set(s, vcpu, key, group)
+    way = way_of(s, first, key, group)
+    if way >= 0:
+        s.system.frame[2 * (first + way) + page] = INVALID
+
+
+@kernel
+def forget_page(s: State, key: np.uint64, vpn: np.uint64, cpus: np.uint64) -> None:
+    """A page is not valid any more for the virtual CPUs that run on ``cpus``: bit c = CPU c."""
+    vm = vm_of_key(s, key)
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    for stream in range(s.params.streams):
+        if cpus & bit(cpu_of(s, vm, stream)):
+            make_invalid(s, vm * s.params.streams + stream, key, vpn >> np.uint64(s.params.group_shift), page)

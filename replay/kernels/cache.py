@@ -10,6 +10,8 @@ from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import (
     LOAD,
     STORE,
+    bit,
+    drop_first_level,
     evict_l2,
     home_is_near,
     l1_set,
@@ -21,6 +23,7 @@ from discotrace.replay.kernels.directory import (
     upgrade,
     way_of,
 )
+from discotrace.replay.kernels.frames import note_miss, note_write
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import FIRST, I64, MASK, MODIFIED, SHAPE, SHARED, SHIFT, WAYS, Caches
 
@@ -63,7 +66,10 @@ def access_l2(c: Caches, cpu: int, base: int, access: int, line: int) -> None:
             state = MODIFIED
     else:
         c.counts[base + hits + served_by(c, cpu, line)] += 1
-        c.frames.misses[(line >> (p.page_shift - p.l2_shift)) * p.cpus + cpu] += np.uint32(1)
+        slot = line >> (p.page_shift - p.l2_shift)
+        note_miss(c, cpu, slot)
+        if access == STORE:
+            note_write(c, cpu, slot)
         state = obtain(c, cpu, base, line, access == STORE)
         way = free_or_last_way(c.l2, first, p.l2_ways)
         victim = c.l2[first + way]
@@ -98,6 +104,29 @@ def write_back_l1(c: Caches, cpu: int, base: int, line: int) -> None:
     else:
         near = home_is_near(c, cpu, line2)
         c.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
+
+
+@kernel
+def drop_line(c: Caches, cpu: int, line: int) -> None:
+    """Remove an L2 line of a CPU from its caches. Without inclusion L1 may hold what L2 does not."""
+    first = l2_set(c, cpu, line)
+    way = l2_way(c, first, line)
+    if way >= 0:
+        remove_at(c.l2, first, c.params.l2_ways, way)
+    if way >= 0 or not c.params.l2_inclusive:
+        drop_first_level(c, cpu, line)
+
+
+@kernel
+def drop_frame_lines(c: Caches, frame: int) -> None:
+    """All lines of a frame leave every cache and the directory; nothing is written back or counted."""
+    lines = 1 << (c.params.page_shift - c.params.l2_shift)
+    for line in range(frame * lines, (frame + 1) * lines):
+        for cpu in range(c.params.cpus):
+            if c.directory.holders[line] & bit(cpu) or not c.params.l2_inclusive:
+                drop_line(c, cpu, line)
+        c.directory.holders[line] = 0
+        c.directory.owned[line] = 0
 
 
 @inlined

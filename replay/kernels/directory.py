@@ -7,6 +7,7 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.frames import note_write
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import (
     EXCLUSIVE,
@@ -136,6 +137,7 @@ def upgrade(c: Caches, cpu: int, base: int, line: int) -> None:
     """A store to a Shared line of the CPU's L2: everybody else loses it; the caller makes it Modified."""
     near = home_is_near(c, cpu, line)
     c.counts[base + (Event.UPGRADES_LOCAL if near else Event.UPGRADES_REMOTE)] += 1
+    note_write(c, cpu, line >> (c.params.page_shift - c.params.l2_shift))
     invalidate_others(c, cpu, base, line)
     c.directory.owned[line] = 1
 

@@ -6,24 +6,22 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels import system
-from discotrace.replay.kernels.cache import access_lines
-from discotrace.replay.kernels.compile import kernel
-from discotrace.replay.kernels.directory import STORE
-from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.page_map import find_page
+from discotrace.replay.kernels.events import guest_clears
+from discotrace.replay.kernels.frames import find_frame
 from discotrace.replay.kernels.reference import replay_rows
 from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, U64, State
 from discotrace.replay.kernels.system import implements
 from discotrace.replay.kernels.tlb import mapped_group, refill_entry, write_wired
 from discotrace.replay.kernels.walk import (
     UTLB_MISS,
-    address_in_frame,
     ask_for_page,
     count_miss,
     counts_base,
     guest_handler,
     in_unmapped_segment,
     page_table_page,
+    translate,
+    untranslated,
 )
 
 _ZERO = np.uint64(0)
@@ -35,10 +33,21 @@ class Native(NamedTuple):
     nothing: int = 0
 
 
-@implements(system.is_translated, Native)
-def is_translated_natively(system: Native, vaddr: np.uint64) -> bool:
+@implements(system.translate_kernel, Native)
+def translate_kernel_natively(
+    system: Native,
+    s: State,
+    trap: U64,
+    cpu: int,
+    context: int,
+    key: np.uint64,
+    vpn: np.uint64,
+    vaddr: np.uint64,
+) -> int:
     """Natively all but KSEG0 and XKPHYS go through the TLB."""
-    return not in_unmapped_segment(vaddr)
+    if in_unmapped_segment(vaddr):
+        return untranslated(s, trap, cpu, context, key, vpn, vaddr)
+    return translate(s, trap, cpu, context, key, vpn, vaddr)
 
 
 @implements(system.refill, Native)
@@ -47,7 +56,6 @@ def refill_natively(
     s: State,
     trap: U64,
     cpu: int,
-    vcpu: int,
     context: int,
     key: np.uint64,
     vpn: np.uint64,
@@ -55,18 +63,18 @@ def refill_natively(
     old_entry: int,
 ) -> int:
     """The guest's handler loads the group's page-table entries and writes the TLB (docs/model.md 5, native)."""
-    frame = find_page(s.pages, key, vpn)
+    frame = find_frame(s, cpu, key, vpn)
     if frame == INVALID:
-        return ask_for_page(trap, cpu, UTLB_MISS, key, vpn, vaddr)
+        return ask_for_page(s, trap, cpu, UTLB_MISS, key, vpn, vaddr)
     group = vpn >> np.uint64(s.params.group_shift)
     table = page_table_page(s, group)
-    table_frame = find_page(s.pages, key + PAGE_TABLE, table)
+    table_frame = find_frame(s, cpu, key + PAGE_TABLE, table)
     if table_frame == INVALID:
-        return ask_for_page(trap, cpu, UTLB_MISS, key + PAGE_TABLE, table, _ZERO)
-    count_miss(s, counts_base(cpu, context), old_entry)
+        return ask_for_page(s, trap, cpu, UTLB_MISS, key + PAGE_TABLE, table, _ZERO)
+    count_miss(s, counts_base(s, cpu, context), old_entry)
     s.cpus.retired[cpu] += s.params.refill_instructions
     guest_handler(s, cpu, key, group, table_frame)
-    refill_entry(s, cpu, key, group, mapped_group(s, key, group))
+    refill_entry(s, cpu, key, group, mapped_group(s, cpu, key, group))
     return frame
 
 
@@ -86,7 +94,6 @@ def wire_natively(
     system: Native,
     s: State,
     cpu: int,
-    vcpu: int,
     base: int,
     times: int,
     key: np.uint64,
@@ -106,26 +113,33 @@ def zero_page_natively(
     guest_clears(s, cpu, context, key, vaddr, size, instructions)
 
 
-@kernel
-def guest_clears(
-    s: State, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int, instructions: int
-) -> None:
-    """The guest's clear loop: its instructions and its stores."""
-    s.counts[counts_base(cpu, context) + Event.INSTRUCTIONS] += instructions
-    s.cpus.retired[cpu] += instructions
-    store_range(s, cpu, counts_base(cpu, context), key, vaddr, size)
+@implements(system.free_page, Native)
+def free_page_natively(system: Native, s: State, base: int) -> None:
+    """The guest's own business."""
+    s.counts[base + Event.FREE_PAGES] += 1
 
 
-@kernel
-def store_range(s: State, cpu: int, base: int, key: np.uint64, vaddr: np.uint64, size: int) -> None:
-    """Store to every L1D line of a range whose pages are mapped, without translation."""
-    page_bytes = 1 << s.params.page_shift
-    while size > 0:
-        here = min(size, page_bytes - signed(vaddr & np.uint64(page_bytes - 1)))
-        frame = find_page(s.pages, key, vaddr >> np.uint64(s.params.page_shift))
-        access_lines(s.caches, cpu, base, STORE, vaddr, address_in_frame(s, frame, vaddr), np.uint64(here))
-        vaddr += np.uint64(here)
-        size -= here
+@implements(system.idle, Native)
+def idle_natively(system: Native, s: State, base: int, instructions: int) -> None:
+    """The CPU waits."""
+    s.counts[base + Event.IDLE_INSTRUCTIONS] += instructions
+
+
+@implements(system.leaves_out, Native)
+def leaves_out_nothing(system: Native, service: int) -> bool:
+    """The traced kernel itself runs."""
+    return False
+
+
+@implements(system.executes, Native)
+def executes_everything(system: Native, s: State, stream: int, kind: int) -> bool:
+    """The traced kernel itself runs."""
+    return True
+
+
+@implements(system.forget_page, Native)
+def forget_page_natively(system: Native, s: State, key: np.uint64, vpn: np.uint64, cpus: np.uint64) -> None:
+    """There is no table of translations but the TLB."""
 
 
 # The loop is the same for all systems; who imports it from here has the functions above registered.

@@ -60,6 +60,15 @@ def remove_page(pages: PageMap, key: np.uint64, vpn: np.uint64) -> None:
 
 
 @kernel
+def change_frame(pages: PageMap, key: np.uint64, vpn: np.uint64, frame: int) -> None:
+    """Give page (key, vpn), which is mapped, another frame."""
+    place = _first_place(pages, key, vpn)
+    while pages.vpn[place] != vpn or pages.key[place] != key or pages.frame[place] == INVALID:
+        place = (place + 1) & (len(pages.frame) - 1)
+    pages.frame[place] = frame
+
+
+@kernel
 def insert_all(source: PageMap, target: PageMap) -> None:
     """Copy every mapping of one table into another, which has room."""
     for place in range(len(source.frame)):

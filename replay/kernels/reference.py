@@ -1,230 +1,121 @@
-"""The life of a reference, and of the events between: the one loop over the rows of a trace.
+"""The life of a reference: the one loop over the rows of a trace.
 
-``docs/model.md`` section 3. The loop knows a system by six compiled functions and comes back to Python where a page
-must be mapped, an event concerns the address spaces, a window ends, or a row breaks the format.
+``docs/model.md`` section 3. The loop knows a system by the compiled functions of ``system`` and comes back to Python
+where a page must be mapped or made writable, a page became hot, an event concerns the address spaces or files, a window
+ends, or a row breaks the format.
 """
 
 import numpy as np
 
-from discotrace.replay.counts import IDLE, Event
+from discotrace.replay.counts import Event
 from discotrace.replay.kernels.cache import L1_HITS, access_lines, first_way_answers
 from discotrace.replay.kernels.compile import entry, inlined, kernel
+from discotrace.replay.kernels.events import handle_event, key_of
 from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.page_map import find_page
-from discotrace.replay.kernels.state import I64, INVALID, STACK, U64, State
-from discotrace.replay.kernels.system import change_vcpu, execute_privileged, is_translated, wire, zero_page
-from discotrace.replay.kernels.tlb import (
-    FRAME_MASK,
-    KEY_SHIFT,
-    THROUGH_SHIFT,
-    mapped_group,
-    process_number,
-    recent_place,
-)
+from discotrace.replay.kernels.services import current_context, pass_over
+from discotrace.replay.kernels.state import I64, INVALID, U64, State
+from discotrace.replay.kernels.system import change_vcpu, executes, translate_kernel
+from discotrace.replay.kernels.tlb import FRAME_MASK, KEY_MASK, KEY_SHIFT, READ_ONLY_SHIFT, THROUGH_SHIFT, recent_place
+from discotrace.replay.kernels.vms import NOBODY, cpu_of, kernel_key, vm_of_row
 from discotrace.replay.kernels.walk import (
     BAD_SIZE,
     CPU_RANGE,
     END,
-    EVENT,
+    HOT,
     MAP_PAGE,
-    NESTING,
     UNDECLARED,
-    UNKNOWN_CLASS,
-    UNKNOWN_KIND,
-    UNKNOWN_SERVICE,
+    VM,
     WINDOW,
+    WRITE_FAULT,
     address_in_frame,
     ask_for_page,
     counts_base,
     is_user,
+    say_who_runs,
     translate,
-    untranslated,
 )
-from discotrace.tracegen.schema import Kind, Privileged, Rows, Service
+from discotrace.tracegen.schema import Kind, Rows
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
-_PAST_LAST_SERVICE = max(Service) + 1
-_UTLB_MISS = int(Service.UTLB_MISS)
-_PAST_LAST_CLASS = max(Privileged) + 1
-_FETCH, _STORE = int(Kind.FETCH), int(Kind.STORE)
-_ENTER, _EXIT = int(Kind.ENTER), int(Kind.EXIT)
-_PRIVILEGED, _WIRED = int(Kind.PRIVILEGED), int(Privileged.WIRED)
-_LOCK, _UNLOCK, _BARRIER = int(Kind.LOCK), int(Kind.UNLOCK), int(Kind.BARRIER)
-_SWITCH, _IDLE = int(Kind.SWITCH), int(Kind.IDLE)
-_ZERO_PAGE, _FREE_PAGE = int(Kind.ZERO_PAGE), int(Kind.FREE_PAGE)
-_FILE_READ, _FILE_WRITE = int(Kind.FILE_READ), int(Kind.FILE_WRITE)
-_PROCESS_EXIT, _MAP, _UNMAP = int(Kind.PROCESS_EXIT), int(Kind.MAP), int(Kind.UNMAP)
+_FETCH, _STORE, _ZERO_PAGE = int(Kind.FETCH), int(Kind.STORE), int(Kind.ZERO_PAGE)
 
 # Places of the cursor: what Python and the loop tell each other.
 ROW, DONE_BYTES, TRACE_INSTRUCTIONS, WINDOW_END, CURSOR_LENGTH = 0, 1, 2, 3, 4
-TRAP_LENGTH = 5
+TRAP_LENGTH = VM + 1
 
 
 @inlined
-def current_context(s: State, vcpu: int) -> int:
-    """What a virtual CPU is doing: USER, or the innermost service."""
-    return signed(s.vcpus.context[vcpu * STACK + s.vcpus.depth[vcpu]])
-
-
-@kernel
-def enter_service(s: State, cpu: int, vcpu: int, service: int) -> int:
-    """ENTER: the context of the VCPU becomes the service."""
-    if service < 1 or service >= _PAST_LAST_SERVICE or service == _UTLB_MISS:
-        return UNKNOWN_SERVICE
-    depth = s.vcpus.depth[vcpu] + 1
-    if depth == STACK:
-        return NESTING
-    s.vcpus.depth[vcpu] = depth
-    s.vcpus.context[vcpu * STACK + depth] = service
-    s.counts[counts_base(cpu, service) + Event.SERVICE_ENTRIES] += 1
-    return END
-
-
-@kernel
-def exit_service(s: State, vcpu: int, service: int) -> int:
-    """EXIT: back to what was interrupted."""
-    depth = s.vcpus.depth[vcpu]
-    if depth == 0 or s.vcpus.context[vcpu * STACK + depth] != service:
-        return NESTING
-    s.vcpus.depth[vcpu] = depth - 1
-    return END
-
-
-@kernel
-def range_is_mapped(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vaddr: np.uint64, size: int) -> bool:
-    """Whether all pages of a range are mapped; if not, ``trap`` says which is the first that is not."""
-    page_bytes = 1 << s.params.page_shift
-    while size > 0:
-        here = min(size, page_bytes - signed(vaddr & np.uint64(page_bytes - 1)))
-        vpn = vaddr >> np.uint64(s.params.page_shift)
-        if find_page(s.pages, key, vpn) == INVALID:
-            ask_for_page(trap, cpu, context, key, vpn, vaddr)
-            return False
-        vaddr += np.uint64(here)
-        size -= here
-    return True
-
-
-@kernel
-def write_wired_entry(
-    s: State, trap: U64, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64, times: int
-) -> int:
-    """PRIVILEGED WIRED: wired entry 0 maps the group of a page from now on, or nothing."""
-    base = counts_base(cpu, context)
-    if vaddr == _ZERO:
-        wire(s.system, s, cpu, vcpu, base, times, _ZERO, _ZERO, (INVALID, INVALID))
-        return END
-    key = np.uint64(asid) if is_user(vaddr) else _ZERO
-    vpn = vaddr >> np.uint64(s.params.page_shift)
-    if find_page(s.pages, key, vpn) == INVALID:
-        ask_for_page(trap, cpu, context, key, vpn, vaddr)
-        return MAP_PAGE
-    group = vpn >> np.uint64(s.params.group_shift)
-    wire(s.system, s, cpu, vcpu, base, times, key, group, mapped_group(s, key, group))
-    return END
-
-
-@kernel
-def count_plain_event(s: State, cpu: int, context: int, kind: int, size: int) -> int:
-    """Events that are only counted."""
-    base = counts_base(cpu, context)
-    if kind == _LOCK:
-        s.counts[base + Event.LOCK_ACQUIRES] += 1
-    elif kind == _UNLOCK:
-        s.counts[base + Event.LOCK_RELEASES] += 1
-    elif kind == _BARRIER:
-        s.counts[base + Event.BARRIERS] += 1
-    elif kind == _SWITCH:
-        s.counts[base + Event.SWITCHES] += 1
-    elif kind == _IDLE:
-        s.counts[counts_base(cpu, IDLE) + Event.IDLE_INSTRUCTIONS] += size
-    elif kind == _FREE_PAGE:
-        s.counts[base + Event.FREE_PAGES] += 1
-    elif kind == _FILE_READ:
-        s.counts[base + Event.FILE_READS] += 1
-        s.counts[base + Event.FILE_READ_BYTES] += size
-    elif kind == _FILE_WRITE:
-        s.counts[base + Event.FILE_WRITES] += 1
-        s.counts[base + Event.FILE_WRITE_BYTES] += size
-    else:
-        return UNKNOWN_KIND
-    return END
-
-
-@kernel
-def handle_event(
-    s: State, trap: U64, cpu: int, vcpu: int, kind: int, asid: int, vaddr: np.uint64, size: int, arg: int
-) -> int:
-    """A row that is no reference. Returns END, or why Python must act before the row is done."""
-    context = current_context(s, vcpu)
-    if kind == _ENTER:
-        return enter_service(s, cpu, vcpu, arg)
-    if kind == _EXIT:
-        return exit_service(s, vcpu, arg)
-    if kind == _PRIVILEGED:
-        if arg == _WIRED:
-            return write_wired_entry(s, trap, cpu, vcpu, context, asid, vaddr, size)
-        if arg >= _PAST_LAST_CLASS:
-            return UNKNOWN_CLASS
-        execute_privileged(s.system, s, counts_base(cpu, context), arg, size)
-        return END
-    if kind == _ZERO_PAGE:
-        key = np.uint64(asid) if is_user(vaddr) else _ZERO
-        if not range_is_mapped(s, trap, cpu, context, key, vaddr, size):
-            return MAP_PAGE
-        zero_page(s.system, s, cpu, context, key, vaddr, size, arg)
-        return END
-    if kind in (_MAP, _UNMAP, _PROCESS_EXIT):
-        s.counts[counts_base(cpu, context) + Event.PROCESS_EXITS] += kind == _PROCESS_EXIT
-        return EVENT
-    return count_plain_event(s, cpu, context, kind, size)
-
-
-@inlined
-def frame_of(s: State, trap: U64, cpu: int, vcpu: int, context: int, asid: int, vaddr: np.uint64) -> int:
+def frame_of(s: State, trap: U64, cpu: int, context: int, asid: int, vaddr: np.uint64) -> int:
     """Frame of an address, through the TLB if the system translates it; INVALID if a page must be mapped first."""
     vpn = vaddr >> np.uint64(s.params.page_shift)
     if is_user(vaddr):
-        return translate(s, trap, cpu, vcpu, context, np.uint64(asid), vpn, vaddr)
-    if is_translated(s.system, vaddr):
-        return translate(s, trap, cpu, vcpu, context, _ZERO, vpn, vaddr)
-    return untranslated(s, trap, cpu, context, vpn, vaddr)
+        return translate(s, trap, cpu, context, np.uint64(asid), vpn, vaddr)
+    return translate_kernel(s.system, s, trap, cpu, context, kernel_key(s, cpu), vpn, vaddr)
 
 
 @kernel
+def touch_pages(
+    s: State, trap: U64, cursor: I64, cpu: int, context: int, asid: int, access: int, vaddr: np.uint64, size: int
+) -> int:
+    """Touch a reference's bytes from ``cursor[DONE_BYTES]`` on, page by page. Returns END, or why it got no further."""
+    page_bytes = 1 << s.params.page_shift
+    base = counts_base(s, cpu, context)
+    done = cursor[DONE_BYTES]
+    code = END
+    while done < size:
+        here = vaddr + np.uint64(done)
+        frame = frame_of(s, trap, cpu, context, asid, here)
+        if frame == INVALID:
+            code = MAP_PAGE
+            break
+        if access == _STORE and s.caches.frames.read_only[frame]:
+            ask_for_page(
+                s, trap, cpu, context, key_of(s, cpu, asid, here), here >> np.uint64(s.params.page_shift), here
+            )
+            code = WRITE_FAULT
+            break
+        bytes_here = min(size - done, page_bytes - signed(here & np.uint64(page_bytes - 1)))
+        access_lines(s.caches, cpu, base, access, here, address_in_frame(s, frame, here), np.uint64(bytes_here))
+        done += bytes_here
+    cursor[DONE_BYTES] = done if code != END else 0
+    return code
+
+
+@inlined
 def make_reference(
     s: State,
     trap: U64,
+    cursor: I64,
     cpu: int,
-    vcpu: int,
     context: int,
     asid: int,
     access: int,
     vaddr: np.uint64,
     size: int,
-    done: int,
+    arg: int,
 ) -> int:
-    """Touch bytes ``done`` .. ``size`` of a reference, page by page. Returns the bytes done: ``size`` if all are."""
-    page_bytes = 1 << s.params.page_shift
-    base = counts_base(cpu, context)
-    while done < size:
-        here = vaddr + np.uint64(done)
-        frame = frame_of(s, trap, cpu, vcpu, context, asid, here)
-        if frame == INVALID:
-            return done
-        bytes_here = min(size - done, page_bytes - signed(here & np.uint64(page_bytes - 1)))
-        access_lines(s.caches, cpu, base, access, here, address_in_frame(s, frame, here), np.uint64(bytes_here))
-        done += bytes_here
-    return done
+    """A FETCH, LOAD or STORE. Returns END, or why Python must act before it is done."""
+    if size == 0:
+        return BAD_SIZE
+    code = touch_pages(s, trap, cursor, cpu, context, asid, access, vaddr, size)
+    if code != END:
+        return code
+    base = counts_base(s, cpu, context)
+    s.counts[base + Event.FETCH_ROWS + access] += 1
+    if access == _FETCH:
+        s.counts[base + Event.INSTRUCTIONS] += arg
+        s.cpus.retired[cpu] += arg
+    return END
 
 
 @inlined
 def quick_references(
-    s: State, rows: Rows, first_row: int, stop: int, cpu: int, base: int, vcpu: int, asid: int, instructions: int
+    s: State, rows: Rows, first_row: int, stop: int, cpu: int, base: int, stream: int, asid: int, instructions: int
 ) -> tuple[int, int]:
     """Make references as long as they are of one process on one CPU, each in one page that is translated without ado.
 
-    At most until ``instructions`` have run. Returns the first row that it does not make, and how many have run.
+    At most until ``instructions`` have run or a page becomes hot. Returns the first row that it does not make, and how
+    many have run.
     """
     page_shift = np.uint64(s.params.page_shift)
     page_mask = (_ONE << page_shift) - _ONE
@@ -232,20 +123,23 @@ def quick_references(
     run, fetches, stores, tlb_hits = 0, 0, 0, 0
     while row < end and run < instructions:
         access = signed(rows.kind[row])
-        if access > _STORE or rows.vcpu[row] != vcpu or rows.asid[row] != asid:
+        if access > _STORE or rows.vcpu[row] != stream or rows.asid[row] != asid:
             break
         vaddr, size = rows.vaddr[row], np.uint64(rows.size[row])
         key = np.uint64(asid) if is_user(vaddr) else _ZERO
         vpn, offset = vaddr >> page_shift, vaddr & page_mask
         place = recent_place(cpu, key, vpn)
         note = s.recent[place + _ONE]
-        if s.recent[place] != vpn or note >> KEY_SHIFT != key or size - _ONE > page_mask - offset:
+        compared = KEY_MASK | np.uint64(access == _STORE) << READ_ONLY_SHIFT  # one test: of the key, of a store's right
+        if s.recent[place] != vpn or (note ^ key << KEY_SHIFT) & compared or size - _ONE > page_mask - offset:
             break
         maddr = (note & FRAME_MASK) << page_shift | offset
         if first_way_answers(s.caches, cpu, access, vaddr, maddr, size):
             s.counts[base + L1_HITS + 2 * access] += 1
         else:
             access_lines(s.caches, cpu, base, access, vaddr, maddr, size)
+            if s.caches.frames.hot[0]:
+                end = row + _ONE
         tlb_hits += signed(note >> THROUGH_SHIFT & _ONE)
         stores += access == _STORE
         fetches += access == _FETCH
@@ -262,77 +156,82 @@ def quick_references(
 
 
 @kernel
-def run_vcpu(s: State, vcpu: int) -> int:
+def run_vcpu(s: State, vm: int, stream: int) -> int:
     """The CPU of a virtual CPU, which runs there from now on."""
-    cpu = vcpu % s.params.cpus
-    if s.cpus.vcpu[cpu] != vcpu:
-        if s.cpus.vcpu[cpu] >= 0:
-            base = counts_base(cpu, current_context(s, vcpu))
+    cpu = cpu_of(s, vm, stream)
+    vcpu = vm * s.params.streams + stream
+    before = s.cpus.vcpu[cpu]
+    if before != vcpu:
+        s.cpus.vcpu[cpu] = vcpu
+        s.cpus.seat[cpu] = s.vms.seat[vm * s.params.cpus + cpu]
+        if before >= 0:
+            base = counts_base(s, cpu, current_context(s, stream))
             s.counts[base + Event.VCPU_SWITCHES] += 1
             change_vcpu(s.system, s, cpu, base)
-        s.cpus.vcpu[cpu] = vcpu
     return cpu
+
+
+@inlined
+def replay_row(s: State, rows: Rows, row: int, cursor: I64, trap: U64, cpu: int) -> int:
+    """Any one row, on the CPU of its virtual CPU. Returns END, or why Python must act before it is done."""
+    stream, asid, kind = signed(rows.vcpu[row]), signed(rows.asid[row]), signed(rows.kind[row])
+    vaddr, size, arg = rows.vaddr[row], signed(rows.size[row]), signed(rows.arg[row])
+    if not executes(s.system, s, stream, kind):
+        return END
+    if kind <= _STORE:
+        context = current_context(s, stream)
+        return make_reference(s, trap, cursor, cpu, context, asid, kind, vaddr, size, arg)
+    return handle_event(s, trap, cpu, stream, kind, asid, vaddr, size, arg)
 
 
 @entry
 def replay_rows(s: State, rows: Rows, stop: int, cursor: I64, trap: U64) -> int:
     """Replay rows from ``cursor[ROW]`` on until ``stop`` or until Python must act; returns why (see ``walk``).
 
-    ``cursor`` [CURSOR_LENGTH] is brought up to date; ``trap`` [TRAP_LENGTH] says for MAP_PAGE which page: key, vpn,
-    address, CPU, context. The call after that goes on with the same row as if nothing had happened; after EVENT with
-    the next one.
+    ``cursor`` [CURSOR_LENGTH] is brought up to date. ``trap`` [TRAP_LENGTH] says for MAP_PAGE and WRITE_FAULT which
+    page; for these, EVENT and HOT which CPU and VM run, and where the counters begin in which Python's work counts.
+    The call after MAP_PAGE, WRITE_FAULT and WINDOW goes on as if nothing had happened. After EVENT Python must make
+    the next row the current one. After HOT the row is done; Python must have emptied ``Frames.hot``.
     """
     row = cursor[ROW]
-    done = cursor[DONE_BYTES]
-    window_end = cursor[WINDOW_END]
     instructions = cursor[TRACE_INSTRUCTIONS]
     code = END
     while row < stop:
-        vcpu, asid, kind = signed(rows.vcpu[row]), signed(rows.asid[row]), signed(rows.kind[row])
-        if vcpu >= s.params.vcpus:
-            code = CPU_RANGE
-            break
-        cpu = run_vcpu(s, vcpu)
-        if asid != 0 and process_number(s, np.uint64(asid)) == len(s.asids):
-            code = UNDECLARED
-            break
-        context = current_context(s, vcpu)
-        base = counts_base(cpu, context)
-        if kind <= _STORE and done == 0:
-            begin = row
-            row, run = quick_references(s, rows, row, stop, cpu, base, vcpu, asid, window_end - instructions)
-            instructions += run
-            if instructions >= window_end:
-                code = WINDOW
-                break
-            if row > begin:
-                continue
-        size, arg = signed(rows.size[row]), signed(rows.arg[row])
-        if kind <= _STORE:
-            if size == 0:
-                code = BAD_SIZE
-                break
-            done = make_reference(s, trap, cpu, vcpu, context, asid, kind, rows.vaddr[row], size, done)
-            if done < size:
-                code = MAP_PAGE
-                break
-            done = 0
-            s.counts[base + Event.FETCH_ROWS + kind] += 1
-            if kind == _FETCH:
-                s.counts[base + Event.INSTRUCTIONS] += arg
-                s.cpus.retired[cpu] += arg
-                instructions += arg
-        else:
-            code = handle_event(s, trap, cpu, vcpu, kind, asid, rows.vaddr[row], size, arg)
-            if code != END:
-                break
-            if kind == _ZERO_PAGE:
-                instructions += arg
-        row += 1
-        if instructions >= window_end:
+        if instructions >= cursor[WINDOW_END]:
             code = WINDOW
             break
+        stream, asid, kind = signed(rows.vcpu[row]), signed(rows.asid[row]), signed(rows.kind[row])
+        if stream >= s.params.streams:
+            code = CPU_RANGE
+            break
+        vm = vm_of_row(s, stream, asid)
+        if vm == NOBODY:
+            code = UNDECLARED
+            break
+        if s.vms.dead[vm]:
+            code = pass_over(s, stream, kind, rows.vaddr[row], signed(rows.arg[row]))
+            if code != END:
+                break
+            row += 1
+            continue
+        cpu = run_vcpu(s, vm, stream)
+        begin = row
+        if kind <= _STORE and cursor[DONE_BYTES] == 0 and executes(s.system, s, stream, kind):
+            base = counts_base(s, cpu, current_context(s, stream))
+            left = cursor[WINDOW_END] - instructions
+            row, run = quick_references(s, rows, row, stop, cpu, base, stream, asid, left)
+            instructions += run
+        if row == begin:
+            code = replay_row(s, rows, row, cursor, trap, cpu)
+            if code != END:
+                break
+            if kind in (_FETCH, _ZERO_PAGE):
+                instructions += signed(rows.arg[row])
+            row += 1
+        if s.caches.frames.hot[0]:
+            say_who_runs(s, trap, cpu, current_context(s, stream))
+            code = HOT
+            break
     cursor[ROW] = row
-    cursor[DONE_BYTES] = done
     cursor[TRACE_INSTRUCTIONS] = instructions
     return code

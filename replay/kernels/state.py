@@ -1,7 +1,8 @@
 """The state of a machine under replay, as arrays that the kernels read and write in place.
 
-Letters in shapes: C CPUs, V virtual CPUs, E TLB entries, G pages per TLB entry, S frames (dense slots), all arrays
-one-dimensional and C-contiguous; ``[C, E]`` says that element (c, e) is at ``c * E + e``.
+Letters in shapes: C CPUs, N nodes with CPUs, M virtual machines, V virtual CPUs of the trace (streams of rows),
+E TLB entries, S frames (dense slots), all arrays one-dimensional and C-contiguous; ``[C, E]`` says that element (c, e)
+is at ``c * E + e``. Virtual CPU (m, v) of VM m has the number ``m * V + v``.
 """
 
 from typing import Any, NamedTuple, TypeVar
@@ -11,6 +12,7 @@ import numpy.typing as npt
 
 from discotrace.replay.counts import N_CONTEXTS, Event
 from discotrace.replay.machine import Cache, Machine
+from discotrace.replay.partition import Partition
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -18,9 +20,12 @@ U32 = npt.NDArray[np.uint32]
 U8 = npt.NDArray[np.uint8]
 T = TypeVar("T", bound=np.generic)
 
-EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # key of an unused entry: keys are below 2^33
+EMPTY = np.uint64(0xFFFF_FFFF_FFFF_FFFF)  # key of an unused entry
 INVALID = -1  # frame of a page that an entry does not hold
 PAGE_TABLE = np.uint64(1 << 32)  # added to a key: the page-table pages of that key
+KERNEL_KEYS = np.uint64(33)  # key of VM m's kernel addresses: m << KERNEL_KEYS
+LARGE = np.uint64(1 << 62)  # added to a kernel key: tags of large kernel pages
+HOT_ROOM = 32  # hot pages noted in one row at most
 RECENT = 1024  # slots of the per-CPU table of recent translations
 FIRST, MASK, WAYS, SHIFT, SHAPE = 0, 1, 2, 3, 4  # a first-level cache: first tag, sets - 1, ways, log2 of line bytes
 STACK = 16  # how deep services nest
@@ -31,10 +36,13 @@ SHARED, EXCLUSIVE, MODIFIED = 1, 2, 3
 class Params(NamedTuple):
     """Numbers of the machine that do not change during a replay. Shifts and masks are of bytes and sets."""
 
-    vcpus: int
+    streams: int  # V
     cpus: int
     per_node: int
+    cpu_nodes: int  # N
     page_shift: int
+    kernel_page_shift: int  # of the pages that map KSEG0 under a monitor; at least page_shift
+    hot_trigger: int  # heat at which a remote CPU makes a page hot; 0 = never
     tlb_entries: int
     tlb_wired: int
     group_shift: int  # log2 of pages per TLB entry
@@ -67,14 +75,19 @@ class Frames(NamedTuple):
 
     mfn: I64  # [S]
     home: I64  # [S]
-    misses: U32  # [S, C]: L2 misses by page and CPU, as FLASH counts them
+    near: I64  # [S, N]: the slot that CPUs of a node use for a page whose master this is: their copy, or itself
+    read_only: U8  # [S]: a store is a fault
+    misses: U32  # [S, C]: L2 misses by page and CPU
+    heat: U32  # [S, C]: the same since the monitor last set it to zero, as FLASH counts them
+    writes: U32  # [S, C]: store misses and upgrades likewise
+    hot: I64  # [1 + 2 * HOT_ROOM]: how many pages became hot in this row, then slot and CPU of each
 
 
 class Caches(NamedTuple):
     """All that an access needs once it is translated. In a set the most recent tag stands first, -1 = empty."""
 
     params: Params
-    counts: I64  # [C, contexts, events]
+    counts: I64  # [seats, contexts, events]
     l1: I64  # [C, sets and ways of L1I, then of L1D]: line * 2 + dirty
     shapes: U64  # [access, SHAPE]: of the L1 that serves a FETCH, LOAD or STORE; places FIRST, MASK, WAYS, SHIFT
     l2: I64  # [C, sets, ways]: line * 4 + state
@@ -94,18 +107,31 @@ class Cpus(NamedTuple):
     """Registers of each CPU."""
 
     retired: I64  # [C]: instructions, for the Random register
-    vcpu: I64  # [C]: who ran last, -1 = nobody
+    vcpu: I64  # [C]: number of the virtual CPU that ran last, -1 = nobody
+    seat: I64  # [C]: where the counters of its VM on this CPU are, in units of contexts x events
     user_key: U64  # [C]: key of the last user TLB access, EMPTY = none
     generation: I64  # [C]: of hardware ASIDs, from 1
     asids_used: I64  # [C]: in this generation
     asid_generation: I64  # [C, processes]: in which a process got its ASID
 
 
-class Vcpus(NamedTuple):
-    """Stack of services of each virtual CPU; the context is the innermost, or USER."""
+class Streams(NamedTuple):
+    """Virtual CPUs of the trace: stack of services, the context is the innermost or USER; and whose rows they are."""
 
     depth: I64  # [V]
     context: I64  # [V, STACK]; [v, 0] is USER
+    left_out: I64  # [V]: depth of the outermost service whose rows are not executed, 0 = none
+    vm: I64  # [V]: VM of the row before
+
+
+class Vms(NamedTuple):
+    """Virtual machines."""
+
+    first_cpu: I64  # [M]
+    width: I64  # [M]: CPUs
+    dead: U8  # [M]
+    seat: I64  # [M, C]: see ``Cpus.seat``
+    of_process: I64  # [processes], ascending by asid
 
 
 class State(NamedTuple):
@@ -113,21 +139,22 @@ class State(NamedTuple):
 
     system: Any  # a NamedTuple of the system under test; its type chooses the system's functions
     params: Params
-    counts: I64  # [C, contexts, events]
+    counts: I64  # [seats, contexts, events]
     tlb: Tlb
     recent: U64  # [C, RECENT, 2]: see ``tlb.remember``
     caches: Caches
     pages: PageMap
     cpus: Cpus
-    vcpus: Vcpus
+    streams: Streams
+    vms: Vms
     asids: U64  # declared processes, ascending
 
 
-def new_state(system: Any, machine: Machine, vcpus: int, asids: list[int]) -> State:
+def new_state(system: Any, machine: Machine, parts: Partition, asids: list[int], hot_trigger: int) -> State:
     """The state at the beginning of a replay: everything empty, room for a few frames and pages."""
     m, c = machine, machine.cpu.count
-    params = _params(machine, vcpus)
-    counts = np.zeros(c * N_CONTEXTS * len(Event), np.int64)
+    params = _params(machine, parts.streams, hot_trigger)
+    counts = np.zeros(len(parts.seats) * N_CONTEXTS * len(Event), np.int64)
     return State(
         system=system,
         params=params,
@@ -141,18 +168,20 @@ def new_state(system: Any, machine: Machine, vcpus: int, asids: list[int]) -> St
             shapes=_shapes(m),
             l2=_no_lines(c * _lines(m.l2)),
             directory=Directory(np.zeros(0, np.uint64), np.zeros(0, np.uint8)),
-            frames=Frames(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint32)),
+            frames=_no_frames(),
         ),
         pages=PageMap(new_keys(1024), new_keys(1024), new_frames(1024)),
         cpus=Cpus(
             retired=np.zeros(c, np.int64),
             vcpu=np.full(c, -1, np.int64),
+            seat=np.zeros(c, np.int64),
             user_key=new_keys(c),
             generation=np.ones(c, np.int64),
             asids_used=np.zeros(c, np.int64),
             asid_generation=np.zeros(c * len(asids), np.int64),
         ),
-        vcpus=Vcpus(np.zeros(vcpus, np.int64), np.zeros(vcpus * STACK, np.int64)),
+        streams=_streams(parts),
+        vms=_vms(parts),
         asids=np.array(sorted(asids), np.uint64),
     )
 
@@ -166,20 +195,55 @@ def with_room_for_frames(state: State, slots: int) -> State:
     room = max(slots, 2 * room, 256)
     lines = room << (state.params.page_shift - state.params.l2_shift)
     directory = Directory(_longer(caches.directory.holders, lines), _longer(caches.directory.owned, lines))
+    old = caches.frames
+    by_cpu = room * state.params.cpus
     frames = Frames(
-        _longer(caches.frames.mfn, room),
-        _longer(caches.frames.home, room),
-        _longer(caches.frames.misses, room * state.params.cpus),
+        _longer(old.mfn, room),
+        _longer(old.home, room),
+        _longer(old.near, room * state.params.cpu_nodes),
+        _longer(old.read_only, room),
+        _longer(old.misses, by_cpu),
+        _longer(old.heat, by_cpu),
+        _longer(old.writes, by_cpu),
+        old.hot,
     )
     return state._replace(caches=caches._replace(directory=directory, frames=frames))
 
 
-def _params(m: Machine, vcpus: int) -> Params:
+def _streams(parts: Partition) -> Streams:
+    v = parts.streams
+    vm = np.array(parts.vm_at_first, np.int64)
+    return Streams(np.zeros(v, np.int64), np.zeros(v * STACK, np.int64), np.zeros(v, np.int64), vm)
+
+
+def _vms(parts: Partition) -> Vms:
+    seat = np.zeros(parts.vms * parts.cpus, np.int64)
+    for number, (cpu, vm) in enumerate(parts.seats):
+        seat[vm * parts.cpus + cpu] = number
+    return Vms(
+        first_cpu=np.array([parts.first_cpu(vm) for vm in range(parts.vms)], np.int64),
+        width=np.array([parts.width(vm) for vm in range(parts.vms)], np.int64),
+        dead=np.zeros(parts.vms, np.uint8),
+        seat=seat,
+        of_process=np.array(parts.vm_of_process, np.int64),
+    )
+
+
+def _no_frames() -> Frames:
+    i64, u32 = np.zeros(0, np.int64), np.zeros(0, np.uint32)
+    hot = np.zeros(1 + 2 * HOT_ROOM, np.int64)
+    return Frames(i64, i64, i64, np.zeros(0, np.uint8), u32, u32, u32, hot)
+
+
+def _params(m: Machine, streams: int, hot_trigger: int) -> Params:
     return Params(
-        vcpus=vcpus,
+        streams=streams,
         cpus=m.cpu.count,
         per_node=m.cpu.per_node,
+        cpu_nodes=m.cpu_nodes,
         page_shift=_log2(m.page_bytes),
+        kernel_page_shift=_log2(max(m.page_bytes, m.monitor.kernel_page_kib * 1024)),
+        hot_trigger=hot_trigger,
         tlb_entries=m.tlb.entries,
         tlb_wired=m.tlb.wired,
         group_shift=_log2(m.tlb.pages_per_entry),

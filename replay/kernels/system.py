@@ -1,4 +1,4 @@
-"""What the replay loop asks of a system under test: six compiled functions, chosen by the type of ``State.system``.
+"""What the replay loop asks of a system under test: compiled functions, chosen by the type of ``State.system``.
 
 A system is a NamedTuple of its own numbers (``native.Native``, ``monitor.kernels.disco.Disco``). It gives its functions
 by ``implements``; the loop calls the names below, and each system gets a loop of its own, compiled with its functions
@@ -15,8 +15,17 @@ from discotrace.replay.kernels.compile import BLOCK_OPTIONS
 from discotrace.replay.kernels.state import U64, State
 
 
-def is_translated(system: tuple[int, ...], vaddr: np.uint64) -> bool:
-    """Whether a kernel address goes through the TLB. User addresses always do."""
+def translate_kernel(
+    system: tuple[int, ...],
+    s: State,
+    trap: U64,
+    cpu: int,
+    context: int,
+    key: np.uint64,
+    vpn: np.uint64,
+    vaddr: np.uint64,
+) -> int:
+    """Frame of a kernel address, through the TLB or not; INVALID if a page must be mapped first."""
     raise NotImplementedError
 
 
@@ -25,7 +34,6 @@ def refill(
     s: State,
     trap: U64,
     cpu: int,
-    vcpu: int,
     context: int,
     key: np.uint64,
     vpn: np.uint64,
@@ -54,7 +62,6 @@ def wire(
     system: tuple[int, ...],
     s: State,
     cpu: int,
-    vcpu: int,
     base: int,
     times: int,
     key: np.uint64,
@@ -76,6 +83,31 @@ def zero_page(
     instructions: int,
 ) -> None:
     """The guest wants a range of mapped pages cleared."""
+    raise NotImplementedError
+
+
+def free_page(system: tuple[int, ...], s: State, base: int) -> None:
+    """The guest has no use for a page any more."""
+    raise NotImplementedError
+
+
+def idle(system: tuple[int, ...], s: State, base: int, instructions: int) -> None:
+    """The guest has nothing to run for as long as so many instructions take. ``base`` is of the context IDLE."""
+    raise NotImplementedError
+
+
+def leaves_out(system: tuple[int, ...], service: int) -> bool:
+    """Whether the system does without this service of the traced kernel."""
+    raise NotImplementedError
+
+
+def executes(system: tuple[int, ...], s: State, stream: int, kind: int) -> bool:
+    """Whether the system executes a row of this kind, where the stream is: maybe in a service that is left out."""
+    raise NotImplementedError
+
+
+def forget_page(system: tuple[int, ...], s: State, key: np.uint64, vpn: np.uint64, cpus: np.uint64) -> None:
+    """A page becomes invalid in the system's own tables of translations for ``cpus``: bit c = CPU c."""
     raise NotImplementedError
 
 

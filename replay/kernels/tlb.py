@@ -7,19 +7,24 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.frames import find_frame
 from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.page_map import find_page
-from discotrace.replay.kernels.state import EMPTY, INVALID, PAGE_TABLE, RECENT, State
+from discotrace.replay.kernels.state import EMPTY, INVALID, LARGE, PAGE_TABLE, RECENT, State
+from discotrace.replay.kernels.vms import key_in_vm, process_number
 
 _RECENT_MASK = np.uint64(RECENT - 1)
 _ONE, _FOUR = np.uint64(1), np.uint64(4)
 
-KEY_SHIFT, THROUGH_SHIFT, FRAME_MASK = np.uint64(32), np.uint64(31), np.uint64(0x7FFF_FFFF)
+KEY_SHIFT, THROUGH_SHIFT, READ_ONLY_SHIFT = np.uint64(32), np.uint64(31), np.uint64(30)
+KEY_MASK, FRAME_MASK = np.uint64(0xFFFF_FFFF_0000_0000), np.uint64(0x3FFF_FFFF)
 
 
 @inlined
 def recent_place(cpu: int, key: np.uint64, vpn: np.uint64) -> np.uint64:
-    """Where the table of recent translations keeps page (key, vpn) of a CPU, if it does: the first of two words."""
+    """Where the table of recent translations keeps page (key, vpn) of a CPU, if it does: the first of two words.
+
+    ``key`` as ``key_in_vm``: the table holds pages of one VM alone, as the TLB is emptied when another begins to run.
+    """
     return (np.uint64(cpu * RECENT) + ((vpn ^ (key << _FOUR)) & _RECENT_MASK)) << _ONE
 
 
@@ -28,18 +33,22 @@ def remember(s: State, cpu: int, key: np.uint64, vpn: np.uint64, frame: int, thr
     """Note a translation that needs no refill until ``forget``: no part of the model, only quicker than a search.
 
     The table holds a page only while a valid TLB entry of the CPU maps it, or while it is not translated at all. A slot
-    is two words: the page number; and key (32 bits), whether the access goes through the TLB (1), frame (31).
+    is two words: the page number; and key (32 bits), whether the access goes through the TLB (1), whether a store is a
+    fault (1), frame (30).
     """
-    place = recent_place(cpu, key, vpn)
+    place = recent_place(cpu, key_in_vm(key), vpn)
+    read_only = np.uint64(s.caches.frames.read_only[frame])
     s.recent[place] = vpn
-    s.recent[place + _ONE] = key << KEY_SHIFT | np.uint64(through_tlb) << THROUGH_SHIFT | np.uint64(frame)
+    s.recent[place + _ONE] = (
+        key << KEY_SHIFT | np.uint64(through_tlb) << THROUGH_SHIFT | read_only << READ_ONLY_SHIFT | np.uint64(frame)
+    )
 
 
 @inlined
 def forget(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> None:
-    """The page is not in the TLB any more."""
-    place = recent_place(cpu, key, vpn)
-    if s.recent[place] == vpn and s.recent[place + _ONE] >> KEY_SHIFT == key:
+    """The page is not in the TLB any more, or otherwise than before."""
+    place = recent_place(cpu, key_in_vm(key), vpn)
+    if s.recent[place] == vpn and s.recent[place + _ONE] >> KEY_SHIFT == key_in_vm(key):
         s.recent[place] = EMPTY
 
 
@@ -65,7 +74,11 @@ def clear_entry(s: State, cpu: int, e: int) -> None:
     """Empty entry ``e`` of a CPU."""
     at = cpu * s.params.tlb_entries + e
     key = s.tlb.key[at]
-    if key != EMPTY:
+    if key == EMPTY:
+        return
+    if key >= LARGE:
+        forget_all(s, cpu)
+    else:
         first = s.tlb.group[at] << np.uint64(s.params.group_shift)
         forget(s, cpu, key, first)
         forget(s, cpu, key, first + _ONE)
@@ -123,28 +136,20 @@ def flush(s: State, cpu: int, first: int) -> None:
         clear_entry(s, cpu, e)
 
 
-@kernel
-def mapped_group(s: State, key: np.uint64, group: np.uint64) -> tuple[int, int]:
-    """Frames of the group's pages as the page tables have them now; INVALID where not mapped or beyond the group."""
-    first = group << np.uint64(s.params.group_shift)
-    even = find_page(s.pages, key, first)
-    odd = find_page(s.pages, key, first + _ONE) if s.params.group_shift else INVALID
-    return even, odd
-
-
 @inlined
-def process_number(s: State, asid: np.uint64) -> int:
-    """Number of a declared process in ascending order of asid; of another, the number of processes."""
-    low, high = 0, len(s.asids)
-    while low < high:
-        middle = (low + high) // 2
-        if s.asids[middle] < asid:
-            low = middle + 1
-        else:
-            high = middle
-    if low < len(s.asids) and s.asids[low] == asid:
-        return low
-    return len(s.asids)
+def place_of_page(s: State, cpu: int, e: int, vpn: np.uint64) -> int:
+    """Where entry ``e`` of a CPU keeps the frame of a page of its group."""
+    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
+    return 2 * (cpu * s.params.tlb_entries + e) + page
+
+
+@kernel
+def mapped_group(s: State, cpu: int, key: np.uint64, group: np.uint64) -> tuple[int, int]:
+    """Frames that a CPU uses for a group's pages now; INVALID where not mapped or beyond the group."""
+    first = group << np.uint64(s.params.group_shift)
+    even = find_frame(s, cpu, key, first)
+    odd = find_frame(s, cpu, key, first + _ONE) if s.params.group_shift else INVALID
+    return even, odd
 
 
 @kernel

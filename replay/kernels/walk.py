@@ -9,11 +9,12 @@ from discotrace.replay.counts import N_CONTEXTS, Event
 from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import LOAD
+from discotrace.replay.kernels.frames import find_frame
 from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.state import INVALID, U64, State
 from discotrace.replay.kernels.system import refill
-from discotrace.replay.kernels.tlb import find_entry, give_asid, remember
+from discotrace.replay.kernels.tlb import find_entry, give_asid, place_of_page, remember
+from discotrace.replay.kernels.vms import vm_on
 from discotrace.tracegen.schema import KERNEL_BASE, KSEG0_END, KSEG0_START, XKPHYS_END, XKPHYS_START, Service
 
 N_EVENTS = len(Event)
@@ -25,14 +26,17 @@ _XKPHYS_START, _XKPHYS_END = np.uint64(XKPHYS_START), np.uint64(XKPHYS_END)
 _KSEG0_START, _KSEG0_END = np.uint64(KSEG0_START), np.uint64(KSEG0_END)
 
 # Why a kernel comes back to Python; the numbers from UNKNOWN_KIND on are faults of the trace.
-END, WINDOW, MAP_PAGE, EVENT = 0, 1, 2, 3
+END, WINDOW, MAP_PAGE, EVENT, WRITE_FAULT, HOT = 0, 1, 2, 3, 4, 5
 UNKNOWN_KIND, CPU_RANGE, UNDECLARED, NESTING, UNKNOWN_SERVICE, UNKNOWN_CLASS, BAD_SIZE = 10, 11, 12, 13, 14, 15, 16
+
+# Places of the trap: which page (MAP_PAGE, WRITE_FAULT); and who runs, with the counters for what Python does for it.
+KEY, VPN, VADDR, CPU, BASE, VM = 0, 1, 2, 3, 4, 5
 
 
 @inlined
-def counts_base(cpu: int, context: int) -> int:
-    """Where the counters of a CPU's context begin."""
-    return (cpu * N_CONTEXTS + context) * N_EVENTS
+def counts_base(s: State, cpu: int, context: int) -> int:
+    """Where the counters of a context begin, of the VM that runs on a CPU."""
+    return signed((s.cpus.seat[cpu] * N_CONTEXTS + context) * N_EVENTS)
 
 
 @inlined
@@ -42,9 +46,15 @@ def is_user(vaddr: np.uint64) -> bool:
 
 
 @inlined
+def in_kseg0(vaddr: np.uint64) -> bool:
+    """Whether the address is in KSEG0, where the kernel's text and static data are."""
+    return bool(_KSEG0_START <= vaddr < _KSEG0_END)
+
+
+@inlined
 def in_unmapped_segment(vaddr: np.uint64) -> bool:
     """Whether the address is in KSEG0 or XKPHYS, which the hardware does not translate."""
-    return bool(_XKPHYS_START <= vaddr < _XKPHYS_END or _KSEG0_START <= vaddr < _KSEG0_END)
+    return bool(_XKPHYS_START <= vaddr < _XKPHYS_END or in_kseg0(vaddr))
 
 
 @inlined
@@ -55,13 +65,20 @@ def address_in_frame(s: State, frame: int, vaddr: np.uint64) -> np.uint64:
 
 
 @inlined
-def ask_for_page(trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
-    """Say which page must be mapped before the replay can go on. Returns INVALID, for the caller to return."""
-    trap[0] = key
-    trap[1] = vpn
-    trap[2] = vaddr
-    trap[3] = np.uint64(cpu)
-    trap[4] = np.uint64(context)
+def say_who_runs(s: State, trap: U64, cpu: int, context: int) -> None:
+    """Tell Python on which CPU, for which VM, and in which counters its work counts."""
+    trap[CPU] = np.uint64(cpu)
+    trap[BASE] = np.uint64(counts_base(s, cpu, context))
+    trap[VM] = np.uint64(vm_on(s, cpu))
+
+
+@inlined
+def ask_for_page(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
+    """Say which page Python must map, or make writable, first. Returns INVALID, for the caller to return."""
+    trap[KEY] = key
+    trap[VPN] = vpn
+    trap[VADDR] = vaddr
+    say_who_runs(s, trap, cpu, context)
     return INVALID
 
 
@@ -82,7 +99,7 @@ def count_miss(s: State, base: int, entry: int) -> None:
 def guest_handler(s: State, cpu: int, key: np.uint64, group: np.uint64, table_frame: int) -> None:
     """The guest's refill handler up to its TLB write: a few instructions, and the load of the group's entries."""
     p = s.params
-    base = counts_base(cpu, UTLB_MISS)
+    base = counts_base(s, cpu, UTLB_MISS)
     s.counts[base + Event.GUEST_REFILLS] += 1
     s.counts[base + Event.INSTRUCTIONS] += p.refill_instructions
     s.counts[base + Event.PAGE_TABLE_LOADS] += 1
@@ -91,32 +108,28 @@ def guest_handler(s: State, cpu: int, key: np.uint64, group: np.uint64, table_fr
 
 
 @inlined
-def untranslated(s: State, trap: U64, cpu: int, context: int, vpn: np.uint64, vaddr: np.uint64) -> int:
+def untranslated(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
     """Frame of a kernel page that the hardware does not translate, INVALID if it must be mapped first."""
-    key = np.uint64(0)
-    frame = find_page(s.pages, key, vpn)
+    frame = find_frame(s, cpu, key, vpn)
     if frame == INVALID:
-        return ask_for_page(trap, cpu, context, key, vpn, vaddr)
+        return ask_for_page(s, trap, cpu, context, key, vpn, vaddr)
     remember(s, cpu, key, vpn, frame, False)
     return frame
 
 
 @inlined
-def translate(
-    s: State, trap: U64, cpu: int, vcpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64
-) -> int:
+def translate(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
     """A TLB access. Returns the frame, or INVALID if a page must be mapped first and nothing has been counted."""
-    base = counts_base(cpu, context)
+    base = counts_base(s, cpu, context)
     give_asid(s, cpu, key, base)
-    page = signed(vpn & np.uint64((1 << s.params.group_shift) - 1))
     entry = find_entry(s, cpu, key, vpn >> np.uint64(s.params.group_shift))
     frame = INVALID
     if entry >= 0:
-        frame = s.tlb.frame[2 * (cpu * s.params.tlb_entries + entry) + page]
+        frame = s.tlb.frame[place_of_page(s, cpu, entry, vpn)]
     if frame != INVALID:
         s.counts[base + Event.TLB_HITS] += 1
     else:
-        frame = refill(s.system, s, trap, cpu, vcpu, context, key, vpn, vaddr, entry)
+        frame = refill(s.system, s, trap, cpu, context, key, vpn, vaddr, entry)
         if frame == INVALID:
             return INVALID
     remember(s, cpu, key, vpn, frame, True)

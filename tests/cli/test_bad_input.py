@@ -15,7 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from discotrace.tracegen.schema import METADATA_KEY, Kind, Privileged, rows_from_records
-from tests.cli.running import META, USER, Ended, Record, good_records, raw_table, raw_trace, run, sample_trace
+from tests.cli.running import (
+    META,
+    USER,
+    Ended,
+    Record,
+    assert_refused,
+    good_records,
+    raw_table,
+    raw_trace,
+    run,
+    sample_trace,
+)
 
 NOTHING_THERE = "counts.parquet"
 
@@ -30,16 +41,6 @@ def counts(sample: str) -> str:
     path = str(Path(sample).with_name("counts.parquet"))
     assert run("replay", sample, "-o", path).code == 0
     return path
-
-
-def assert_refused(ended: Ended, *parts: str) -> None:
-    """The one line has all the parts."""
-    assert ended.code == 2
-    assert ended.out == ""
-    assert ended.err.startswith("discotrace: error: ")
-    assert ended.err.count("\n") == 1
-    for part in parts:
-        assert part in ended.err
 
 
 # Files that are no traces: every verb that reads traces refuses them
@@ -129,15 +130,18 @@ NO_TRACES: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-@pytest.mark.parametrize("verb", ["replay", "info", "validate"])
+READERS = [("replay",), ("memory",), ("explain", "hot"), ("info",), ("validate",)]
+
+
+@pytest.mark.parametrize("verb", READERS, ids=lambda verb: verb[0])
 @pytest.mark.parametrize(("make", "message"), NO_TRACES, ids=lambda value: getattr(value, "__name__", ""))
 def test_a_file_that_is_no_trace_is_refused(
-    verb: str, make: Callable[[Path], None], message: str, tmp_path: Path
+    verb: tuple[str, ...], make: Callable[[Path], None], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "no trace.parquet"
     make(path)
     there = sorted(tmp_path.iterdir())
-    assert_refused(run(verb, str(path)), str(path), message)
+    assert_refused(run(*verb, str(path)), str(path), message)
     assert sorted(tmp_path.iterdir()) == there
 
 
@@ -211,129 +215,6 @@ def test_a_bad_row_is_found_in_later_batches_too(batch_before: int, tmp_path: Pa
     assert_refused(ended, f"row group 0, row {batch_before + 7}:", "kind 50 is unknown")
 
 
-# Configurations
-
-BAD_CHANGES = [
-    ("tlb.entires=64", "tlb.entires; did you mean entries?"),
-    ("tbl.entries=64", "unknown table tbl; did you mean tlb?"),
-    ("colour.depth=3", "unknown table colour; known: cpu, memory"),
-    ("entries=64", "expected table.key=value"),
-    ("tlb.entries", "expected table.key=value"),
-    ("tlb.entries=", "tlb.entries is '', expected int"),
-    ("tlb.entries=many", "tlb.entries is 'many', expected int"),
-    ("tlb.entries='64'", "tlb.entries is '64', expected int"),
-    ("tlb.entries=64.5", "tlb.entries is 64.5, expected int"),
-    ("tlb.entries=true", "tlb.entries is True, expected int"),
-    ("tlb.entries=0", "tlb.entries is 0, expected a positive number"),
-    ("tlb.entries=-4", "tlb.entries is -4, expected a positive number"),
-    ("tlb.entries=1000000000000", "tlb.entries is 1000000000000, expected at most"),
-    ("tlb.wired=64", "tlb.wired is 64, expected fewer than the 64 entries"),
-    ("tlb.pages_per_entry=4", "tlb.pages_per_entry is 4"),
-    ("tlb.asid_bits=0", "tlb.asid_bits is 0"),
-    ("l2.size_kib=0", "l2.size_kib is 0, expected a positive number"),
-    ("l2.size_kib=1000", "expected a power of two"),
-    ("l2.line_b=100", "l2.line_b is 100, expected a power of two"),
-    ("l2.ways=0", "l2.ways is 0, expected a positive number"),
-    ("l1d.line_b=256", "l1d.line_b is larger than l2.line_b"),
-    ("l2.inclusive=1", "l2.inclusive is 1, expected bool"),
-    ("l2.inclusive=false", "l2.inclusive = false needs cpu.count = 1, not 2"),
-    ("memory.page_kib=6", "memory.page_kib is 6, expected a power of two"),
-    ("memory.page_kib=2", "memory.page_kib is 2, expected at least 4"),
-    ("memory.page_kib=65536", "memory.mib_per_node is less than one page"),
-    ("memory.mib_per_node=0", "memory.mib_per_node is 0, expected a positive number"),
-    ("memory.local_ns=-1", "memory.local_ns is -1, expected a number, zero or more"),
-    ("memory.local_ns=nan", "memory.local_ns is nan, expected a number, zero or more"),
-    ("memory.local_ns=inf", "memory.local_ns is inf, expected a number, zero or more"),
-    ("memory.local_ns=near", "memory.local_ns is 'near', expected a number"),
-    ("cpu.clock_mhz=0", "cpu.clock_mhz is 0, expected a positive number"),
-    ("cpu.count=65", "cpu.count is 65, at most 64"),
-    ("cpu.nodes=5000", "cpu.nodes is 5000, at most 1024"),
-    ("cpu.nodes=1", "2 CPUs do not fit"),
-    ("placement.disco=random", "placement.disco is 'random', expected one of round-robin, first-touch"),
-    ("monitor.software_tlb_entries=1000", "software TLB entries in 1 ways gives 1000 sets, expected a power of two"),
-]
-
-
-@pytest.mark.parametrize(("change", "message"), BAD_CHANGES, ids=[change for change, _ in BAD_CHANGES])
-def test_a_bad_change_is_refused(change: str, message: str, sample: str) -> None:
-    assert_refused(run("replay", sample, "--set", change), message)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[tlb\nentries = 64\n", "not valid TOML"),
-        ("[tlb]\nentires = 64\n", "tlb.entires; did you mean entries?"),
-        ("[tbl]\nentries = 64\n", "unknown table [tbl]; did you mean tlb?"),
-        ("tlb = 64\n", "tlb is 64, expected a table"),
-        ("[tlb]\nentries = 64\n", "is missing"),
-        ("", "is missing"),
-    ],
-)
-def test_a_bad_machine_file_is_refused(text: str, message: str, sample: str, tmp_path: Path) -> None:
-    path = tmp_path / "machine.toml"
-    path.write_text(text)
-    assert_refused(run("replay", sample, "-m", str(path)), message)
-    assert_refused(run("show-config", "-m", str(path)), message)
-
-
-def test_a_value_in_place_of_a_table_is_refused_even_when_it_is_changed(sample: str, tmp_path: Path) -> None:
-    path = tmp_path / "machine.toml"
-    path.write_text("tlb = 64\n")
-    assert_refused(run("replay", sample, "-m", str(path), "--set", "tlb.entries=64"), "tlb is 64, expected a table")
-
-
-@pytest.mark.parametrize("machine", ["flesh", "/", ""])
-def test_an_unknown_machine_is_refused(machine: str, sample: str) -> None:
-    assert_refused(run("replay", sample, "-m", machine), "neither a preset (epyc7543, flash, uma) nor a readable")
-
-
-def test_a_machine_file_that_is_not_text_is_refused(sample: str, tmp_path: Path) -> None:
-    (tmp_path / "m.toml").write_bytes(b"\xff\xfe\x00")
-    assert_refused(run("replay", sample, "-m", str(tmp_path / "m.toml")), "not UTF-8 text")
-
-
-@pytest.mark.parametrize(
-    ("systems", "message"),
-    [("vmware", "unknown system 'vmware'; known: native, disco"), ("", "no system"), (",", "no system")],
-)
-def test_an_unknown_system_is_refused(systems: str, message: str, sample: str) -> None:
-    assert_refused(run("replay", sample, "--system", systems), message)
-
-
-@pytest.mark.parametrize("window", ["0", "-5", str(10**30)])
-def test_an_impossible_window_is_refused(window: str, sample: str) -> None:
-    assert_refused(run("replay", sample, "--window", window), f"--window is {window}")
-
-
-def test_a_trace_that_needs_more_memory_than_there_is_is_refused(tmp_path: Path) -> None:
-    records = [(0, 1, Kind.LOAD, USER, 1 << 20, 0), (0, 2, Kind.LOAD, USER, 1 << 20, 0)]
-    path = raw_trace(tmp_path / "t.parquet", records)
-    fits = ("replay", path, "--set", "cpu.count=1", "--set")
-    assert run(*fits, "memory.mib_per_node=3").code == 0
-    ended = run(*fits, "memory.mib_per_node=1", "-o", str(tmp_path / NOTHING_THERE))
-    assert_refused(ended, "out of memory: all 1 nodes of 1 MiB are full", "memory.mib_per_node")
-    assert not (tmp_path / NOTHING_THERE).exists()
-
-
-def test_a_machine_that_this_computer_cannot_hold_is_refused(sample: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def replay_systems(*_: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("discotrace.analysis.run.replay_systems", replay_systems)
-    assert_refused(run("replay", sample), "not enough memory")
-
-
-def test_unknown_options_are_usage_errors(sample: str) -> None:
-    ended = run("replay", sample, "--sett", "tlb.entries=64")
-    assert (ended.code, ended.out) == (2, "")
-    assert "--sett" in ended.err
-
-
-def test_no_trace_at_all_is_a_usage_error() -> None:
-    assert run("replay").code == 2
-
-
 # Outputs
 
 
@@ -403,7 +284,8 @@ def test_price_refuses_what_no_replay_wrote(make: Callable[[Path], object], tmp_
         (b"{", "its metadata are not those of a counts file"),
         (b"[]", "its metadata are not those of a counts file"),
         (b"{}", "its metadata are not those of a counts file"),
-        (b'{"format_version": 1}', "its metadata have no discotrace"),
+        (b'{"format_version": 1}', "counts of format version 1, of an earlier discotrace: replay again"),
+        (b'{"format_version": 2}', "its metadata have no discotrace"),
         (b'{"format_version": null}', "its metadata are not those of a counts file"),
         (b'{"format_version": 99}', "counts of format version 99: upgrade discotrace"),
     ],

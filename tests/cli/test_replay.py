@@ -27,6 +27,9 @@ RESULT_KEYS = {
     "monitor_percent",
     "remote_miss_ratio",
     "rates",
+    "actions_per_second",
+    "actions_per_second_by_cpu",
+    "loss",
     "totals",
     "services",
 }
@@ -35,6 +38,9 @@ KEYS = {
     "discotrace",
     "command",
     "trace",
+    "instances",
+    "crash",
+    "remarks",
     "cpus",
     "systems",
     "window_instructions",
@@ -127,7 +133,7 @@ def test_on_a_terminal_quiet_says_nothing(sample: str, tmp_path: Path) -> None:
 
 def test_json_has_stable_keys(tree: dict[str, Any]) -> None:
     assert set(tree) == KEYS
-    assert tree["schema"] == 1
+    assert tree["schema"] == 2
     assert [result["system"] for result in tree["results"]] == ["native", "disco"]
     for result in tree["results"]:
         assert set(result) == RESULT_KEYS

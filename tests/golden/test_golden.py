@@ -27,7 +27,7 @@ def test_the_trace_is_the_one_that_was_counted(found: dict[str, Any], expected: 
     assert found["trace"] == expected["trace"], HINT
 
 
-@pytest.mark.parametrize("system", ["native", "disco"])
+@pytest.mark.parametrize("system", ["native", "disco", "splashos"])
 def test_totals_are_those_that_were_written_down(system: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
     different = {
         event: (number, expected["totals"][system].get(event))

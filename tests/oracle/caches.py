@@ -4,10 +4,12 @@ There is no directory here: asking every other second-level cache gives the same
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tests.oracle.memory import Frame, Memory
+from tests.oracle.counters import FrameCounters
+from tests.oracle.memory import Frame, Layout
+from tests.oracle.now import Now
 
 SHARED, EXCLUSIVE, MODIFIED = "shared", "exclusive", "modified"
 
@@ -35,14 +37,14 @@ class FirstLevel:
     def remove(self, frame: Frame, first_byte: int, size: int) -> int:
         """Removes the lines of these bytes of a frame at all virtual indices; returns how many were dirty."""
         dirty = 0
-        for ways in self.sets:
+        for ways in filter(None, self.sets):
             for line in [line for line in ways if self._lies_in(line, frame, first_byte, size)]:
                 dirty += ways.pop(line)
         return dirty
 
     def clean(self, frame: Frame, first_byte: int, size: int) -> None:
         """Makes the lines of these bytes of a frame clean."""
-        for ways in self.sets:
+        for ways in filter(None, self.sets):
             for line in ways:
                 if self._lies_in(line, frame, first_byte, size):
                     ways[line] = False
@@ -54,16 +56,16 @@ class FirstLevel:
 class SecondLevel:
     """One L2: for each set its lines, least recent first, and the state of each."""
 
-    def __init__(self, size_kib: int, ways: int, line_b: int, memory: Memory):
-        """Empty; ``memory`` knows the machine addresses that index it."""
+    def __init__(self, size_kib: int, ways: int, line_b: int, layout: Layout):
+        """Empty; ``layout`` knows the machine addresses that index it."""
         self.ways = ways
         self.line_b = line_b
-        self.memory = memory
+        self.layout = layout
         self.sets: list[OrderedDict[Line, str]] = [OrderedDict() for _ in range(size_kib * 1024 // (ways * line_b))]
 
     def set_of(self, line: Line) -> OrderedDict[Line, str]:
         """The set that the line's machine address indexes."""
-        address = self.memory.machine_address(line.frame, line.number * self.line_b)
+        address = self.layout.machine_address(line.frame, line.number * self.line_b)
         return self.sets[address // self.line_b % len(self.sets)]
 
     def state(self, line: Line) -> str | None:
@@ -76,34 +78,43 @@ class Caches:
 
     def __init__(
         self,
-        tables: dict[str, dict[str, Any]],
-        memory: Memory,
-        node_of: Callable[[int], int],
-        count: Callable[[str], None],
+        tables: Mapping[str, Mapping[str, Any]],
+        now: Now,
+        layout: Layout,
+        counters: FrameCounters,
     ):
-        """``tables`` of the configuration, ``node_of`` a CPU, ``count`` adds one to the named event."""
+        """Empty; ``tables`` of the configuration."""
         cpus = range(tables["cpu"]["count"])
         l2 = tables["l2"]
-        self.memory = memory
-        self.node_of = node_of
-        self.count = count
+        self.layout = layout
+        self.node_of = layout.node_of
+        self.count = now.count
+        self.counters = counters
         self.inclusive: bool = l2["inclusive"]
         self.l1i = [FirstLevel(**tables["l1i"]) for _ in cpus]
         self.l1d = [FirstLevel(**tables["l1d"]) for _ in cpus]
-        self.l2 = [SecondLevel(l2["size_kib"], l2["ways"], l2["line_b"], memory) for _ in cpus]
-        self.page_misses: dict[tuple[int, int], dict[int, int]] = {}
+        self.l2 = [SecondLevel(l2["size_kib"], l2["ways"], l2["line_b"], layout) for _ in cpus]
 
     def access(self, cpu: int, kind: str, vaddr: int, frame: Frame) -> None:
         """One access of the L1 line at ``vaddr`` within ``frame``; ``kind`` is fetch, load or store (section 6)."""
         l1 = self.l1i[cpu] if kind == "fetch" else self.l1d[cpu]
         name = "l1i" if kind == "fetch" else f"l1d_{kind}"
-        line = Line(frame, vaddr % self.memory.page_bytes // l1.line_b)
+        line = Line(frame, vaddr % self.layout.page_bytes // l1.line_b)
         if line in l1.set_at(vaddr):
             self.count(f"{name}_hits")
             self._hit_l1(cpu, kind, l1.set_at(vaddr), line)
         else:
             self.count(f"{name}_misses")
             self._miss_l1(cpu, kind, l1, vaddr, line)
+
+    def lines_go(self, frame: Frame) -> None:
+        """The lines of a frame leave every cache, without write-back counts (section 9)."""
+        for l1 in (*self.l1i, *self.l1d):
+            l1.remove(frame, 0, self.layout.page_bytes)
+        for l2 in self.l2:
+            for ways in l2.sets:
+                for line in [line for line in ways if line.frame == frame]:
+                    del ways[line]
 
     def _second_line(self, line: Line, l1: FirstLevel) -> Line:
         return Line(line.frame, line.number * l1.line_b // self.l2[0].line_b)
@@ -154,8 +165,7 @@ class Caches:
                 self._modify(cpu, line)
             return
         state = self._serve_store(cpu, line) if kind == "store" else self._serve_read(cpu, kind, line)
-        by_cpu = self.page_misses.setdefault(line.frame, {})
-        by_cpu[cpu] = by_cpu.get(cpu, 0) + 1
+        self.counters.missed(line.frame, cpu, kind)
         if len(ways) == self.l2[cpu].ways:
             self._evict_l2(cpu, ways)
         ways[line] = state
@@ -164,6 +174,7 @@ class Caches:
         """A store to a line that this L2 holds: an upgrade if it is Shared (section 7)."""
         if self.l2[cpu].state(line) == SHARED:
             self.count(f"upgrades_{self._distance(cpu, line)}")
+            self.counters.written(line.frame, cpu)
             for other in self._other_holders(cpu, line):
                 self._invalidate(other, line)
         self.l2[cpu].set_of(line)[line] = MODIFIED

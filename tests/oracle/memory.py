@@ -1,7 +1,7 @@
-"""Pages, identities, frames, placement (section 2 of ``docs/model.md``), and what UNMAP and PROCESS_EXIT take back."""
+"""The names of things in memory, and where they lie: sections 1 and 2 of ``docs/model.md``."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from discotrace.tracegen.schema import (
     KERNEL_BASE,
@@ -9,15 +9,17 @@ from discotrace.tracegen.schema import (
     KSEG0_START,
     XKPHYS_END,
     XKPHYS_START,
+    File,
     Segment,
     TraceMeta,
 )
 
 PAGE_TABLE_KEYS = 1 << 32  # the page table pages of key k have key k + 2^32
+KERNEL_KEYS = 1 << 33  # the kernel of VM m has key m * 2^33
 
 
 class Page(NamedTuple):
-    """A virtual page: the key (0 kernel, else asid, or either + 2^32) and the number of the page."""
+    """A virtual page: the key (of a kernel, or the asid, or either + 2^32) and the number of the page."""
 
     key: int
     vpn: int
@@ -30,38 +32,77 @@ class Frame(NamedTuple):
     i: int
 
 
+class GuestPage(NamedTuple):
+    """A page of what a virtual machine takes for its memory."""
+
+    vm: int
+    number: int
+
+
+class FilePage(NamedTuple):
+    """A page of a file, which is also its place on the disk."""
+
+    disk: int
+    file: int
+    page: int
+
+
+class Identity(NamedTuple):
+    """What a shared virtual page shows: a page of a ``file`` or of a ``shared`` object."""
+
+    backing: str
+    object: int
+    page: int
+
+
+def is_kseg0(address: int) -> bool:
+    """Whether the address lies in KSEG0."""
+    return KSEG0_START <= address < KSEG0_END
+
+
 def is_unmapped_region(address: int) -> bool:
     """Whether the address lies in KSEG0 or XKPHYS, which are not translated natively (section 3)."""
-    return KSEG0_START <= address < KSEG0_END or XKPHYS_START <= address < XKPHYS_END
+    return is_kseg0(address) or XKPHYS_START <= address < XKPHYS_END
 
 
-def key_of(address: int, asid: int) -> int:
-    """The key of a page: 0 for kernel addresses, else the row's asid (section 2)."""
-    return 0 if address >= KERNEL_BASE else asid
+def is_page_table(key: int) -> bool:
+    """Whether this is the key of page table pages."""
+    return key % KERNEL_KEYS >= PAGE_TABLE_KEYS
 
 
-class Memory:
-    """Which segments hold, which pages are mapped to which frames, and which frames are free."""
+def is_user(key: int) -> bool:
+    """Whether this is the key of a process."""
+    return 0 < key < PAGE_TABLE_KEYS
 
-    def __init__(self, meta: TraceMeta, page_bytes: int, nodes: int, frames_per_node: int, system: str, policy: str):
-        """``system`` is native or disco, ``policy`` round-robin or first-touch."""
-        self.page_bytes = page_bytes
-        self.nodes = nodes
-        self.frames_per_node = frames_per_node
+
+def key_of(address: int, asid: int, vm: int) -> int:
+    """The key of a page: that of the VM's kernel for kernel addresses, else the row's asid (section 2)."""
+    return vm * KERNEL_KEYS if address >= KERNEL_BASE else asid
+
+
+class Layout:
+    """Nodes, frames and machine addresses (sections 1 and 2)."""
+
+    def __init__(self, tables: Mapping[str, Mapping[str, Any]], system: str):
+        """``tables`` with ``cpu.count`` > 0."""
+        self.cpus: int = tables["cpu"]["count"]
+        self.per_node: int = tables["cpu"]["per_node"]
+        self.nodes: int = tables["cpu"]["nodes"] or -(-self.cpus // self.per_node)
+        self.page_bytes: int = tables["memory"]["page_kib"] * 1024
+        self.frames_per_node: int = tables["memory"]["mib_per_node"] * 1024 // tables["memory"]["page_kib"]
         self.system = system
-        self.policy = policy
-        self.segments = meta.segments
-        self.holding = {number for number, segment in enumerate(meta.segments) if not segment.by_event}
-        self.pages: dict[Page, Frame] = {}
-        self.private: set[Page] = set()
-        self.identities: dict[tuple[str, int, int], Frame] = {}
-        self.freed: list[list[int]] = [[] for _ in range(nodes)]
-        self.fresh = [0] * nodes
-        self.frames_ever = 0
 
-    def page_at(self, address: int, asid: int) -> Page:
+    def node_of(self, cpu: int) -> int:
+        """The node of a CPU."""
+        return cpu // self.per_node
+
+    def cpus_of(self, nodes: set[int]) -> set[int]:
+        """The CPUs of these nodes."""
+        return {cpu for cpu in range(self.cpus) if self.node_of(cpu) in nodes}
+
+    def page_at(self, address: int, asid: int, vm: int) -> Page:
         """The page of an address (section 2)."""
-        return Page(key_of(address, asid), address // self.page_bytes)
+        return Page(key_of(address, asid, vm), address // self.page_bytes)
 
     def table_page_of(self, page: Page) -> Page:
         """The page table page with the entry of ``page``: an entry has 4 bytes (section 2)."""
@@ -75,81 +116,69 @@ class Memory:
             number = frame.node * self.frames_per_node + frame.i
         return number * self.page_bytes + offset
 
-    def map_page(self, page: Page, touched: int, toucher_node: int) -> bool:
-        """Maps a page at the address touched; returns whether it took a new frame (section 2).
 
-        Raises ValueError when no segment holds there, MemoryError when every node is full.
+class AddressSpaces:
+    """Which segments hold, and what the pages in them show."""
+
+    def __init__(self, meta: TraceMeta, page_bytes: int):
+        """The segments that are not mapped by an event hold."""
+        self.page_bytes = page_bytes
+        self.segments = meta.segments
+        self.holding = {number for number, segment in enumerate(meta.segments) if not segment.by_event}
+
+    def exit(self, asid: int) -> None:
+        """The segments of a process end with it."""
+        self.holding = {number for number in self.holding if self.segments[number].asid != asid}
+
+    def identity(self, page: Page, touched: int) -> Identity | None:
+        """What the page shows, by the segment at the address touched; None = it is private (section 2).
+
+        Raises ValueError when no segment holds there.
         """
-        if page.key >= PAGE_TABLE_KEYS:
-            return self._map_private(page, toucher_node)
-        identity = self._identity(page, self._segment_at(page.key, touched))
-        if identity is None:
-            return self._map_private(page, toucher_node)
-        is_new = identity not in self.identities
-        if is_new:
-            self.identities[identity] = self._new_frame(toucher_node)
-        self.pages[page] = self.identities[identity]
-        return is_new
-
-    def _map_private(self, page: Page, toucher_node: int) -> bool:
-        self.pages[page] = self._new_frame(toucher_node)
-        self.private.add(page)
-        return True
-
-    def _segment_at(self, key: int, address: int) -> Segment:
-        for number in self.holding:
-            segment = self.segments[number]
-            if segment.asid == key and segment.start <= address < segment.end:
-                return segment
-        raise ValueError(f"no segment of asid {key} holds at {address:#x}")
-
-    def _identity(self, page: Page, segment: Segment) -> tuple[str, int, int] | None:
-        """(kind, object, page of the object), or None for a private page."""
+        if is_page_table(page.key):
+            return None
+        segment = self._segment_at(page.key if is_user(page.key) else 0, touched)
         if segment.backing == "anonymous" or (segment.backing == "file" and segment.writable):
             return None
         distance = segment.offset + page.vpn * self.page_bytes - segment.start
         if distance < 0 or distance % self.page_bytes != 0:
             return None
-        return segment.backing, segment.object, distance // self.page_bytes
+        return Identity(segment.backing, segment.object, distance // self.page_bytes)
 
-    def _new_frame(self, toucher_node: int) -> Frame:
-        wanted = self.frames_ever % self.nodes if self.policy == "round-robin" else toucher_node
-        self.frames_ever += 1
-        for step in range(self.nodes):
-            node = (wanted + step) % self.nodes
-            if self.freed[node]:
-                return Frame(node, self.freed[node].pop())
-            if self.fresh[node] < self.frames_per_node:
-                self.fresh[node] += 1
-                return Frame(node, self.fresh[node] - 1)
-        raise MemoryError("every node is full")
+    def _segment_at(self, asid: int, address: int) -> Segment:
+        for number in sorted(self.holding):
+            segment = self.segments[number]
+            if segment.asid == asid and segment.start <= address < segment.end:
+                return segment
+        raise ValueError(f"no segment of asid {asid} holds at {address:#x}")
 
-    def map_event(self, number: int) -> None:
-        """MAP: the segment holds from here (section 8)."""
-        self.holding.add(number)
 
-    def unmap_event(self, number: int) -> list[Page]:
-        """UNMAP: the segment ends; returns the pages that lost their mapping (section 8)."""
-        self.holding.discard(number)
-        segment = self.segments[number]
-        gone = [
-            page
-            for page in self.pages
-            if page.key == segment.asid and segment.start <= page.vpn * self.page_bytes < segment.end
-        ]
-        self._unmap(gone)
-        return gone
+def kernel_files(meta: TraceMeta) -> set[int]:
+    """The files that a segment of asid 0 in KSEG0 shows; a writable one shows a copy, not the file (section 2)."""
+    return {
+        segment.object
+        for segment in meta.segments
+        if segment.asid == 0 and is_kseg0(segment.start) and segment.backing == "file" and not segment.writable
+    }
 
-    def exit_event(self, asid: int) -> None:
-        """PROCESS_EXIT: the process's pages go, then its page table pages (section 8)."""
-        self.holding = {number for number in self.holding if self.segments[number].asid != asid}
-        self._unmap([page for page in self.pages if page.key == asid])
-        self._unmap([page for page in self.pages if page.key == asid + PAGE_TABLE_KEYS])
 
-    def _unmap(self, pages: Iterable[Page]) -> None:
-        """Removes mappings and frees the private frames, in ascending order of vpn (section 8)."""
-        for page in sorted(pages, key=lambda page: page.vpn):
-            frame = self.pages.pop(page)
-            if page in self.private:
-                self.private.remove(page)
-                self.freed[frame.node].append(frame.i)
+def ends_inside(file: File, page: int, page_bytes: int) -> bool:
+    """Whether the file ends inside this page of it, which is then no whole page."""
+    return page * page_bytes < file.size < (page + 1) * page_bytes
+
+
+class PageMap:
+    """The page tables of all guests, and the way back: the virtual pages of each guest page (backmaps, D 4.2.1)."""
+
+    def __init__(self) -> None:
+        """Nothing is mapped."""
+        self.guest_pages: dict[Page, GuestPage] = {}
+
+    def virtual_pages(self, *guest_pages: GuestPage) -> list[Page]:
+        """The virtual pages of these guest pages, in ascending order of vpn."""
+        pages = [page for page, guest_page in self.guest_pages.items() if guest_page in guest_pages]
+        return sorted(pages, key=lambda page: (page.vpn, page.key))
+
+    def has_user(self, guest_page: GuestPage) -> bool:
+        """Whether a user key maps this guest page."""
+        return any(is_user(page.key) for page in self.virtual_pages(guest_page))

@@ -3,9 +3,9 @@
 from collections import OrderedDict
 from typing import NamedTuple
 
-from tests.oracle.memory import Frame, Page
+from tests.oracle.memory import KERNEL_KEYS, Frame, Page
 
-Frames = tuple[Frame | None, ...]  # one for each page of a group; None = invalid
+Frames = tuple[Frame | None, ...]  # one for each page of a group; None = invalid. Of large kernel pages: none
 
 
 class Tag(NamedTuple):
@@ -116,18 +116,25 @@ class SoftwareTlb:
         self.sets: list[OrderedDict[Tag, Frames]] = [OrderedDict() for _ in range(entries // ways)]
 
     def _set_of(self, tag: Tag) -> OrderedDict[Tag, Frames]:
-        return self.sets[(tag.group + tag.key * 2654435761) % 2**64 % len(self.sets)]
+        return self.sets[(tag.group + tag.key % KERNEL_KEYS * 2654435761) % 2**64 % len(self.sets)]
+
+    def has(self, page: Page) -> bool:
+        """Whether a look-up of this page would hit."""
+        tag = Tag(page.key, page.vpn // self.pages_per_entry)
+        return self.has_tag(tag) and self._set_of(tag)[tag][page.vpn % self.pages_per_entry] is not None
+
+    def has_tag(self, tag: Tag) -> bool:
+        """Whether there is an entry with this tag."""
+        return bool(self.sets) and tag in self._set_of(tag)
 
     def look_up(self, page: Page) -> Frames | None:
         """What is held for the page's group if the page itself is valid in it, else None."""
-        if not self.sets:
-            return None
-        tag = Tag(page.key, page.vpn // self.pages_per_entry)
-        ways = self._set_of(tag)
-        if tag not in ways or ways[tag][page.vpn % self.pages_per_entry] is None:
-            return None
-        ways.move_to_end(tag)
-        return ways[tag]
+        return self.use(Tag(page.key, page.vpn // self.pages_per_entry)) if self.has(page) else None
+
+    def use(self, tag: Tag) -> Frames:
+        """A look-up that hits: the entry is the most recent from now on."""
+        self._set_of(tag).move_to_end(tag)
+        return self._set_of(tag)[tag]
 
     def write(self, tag: Tag, frames: Frames) -> None:
         """Overwrites the tag if present, else takes a free way or the least recent one."""

@@ -1,19 +1,35 @@
 """Drives the compiled engine and gives its counts in the oracle's form."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from discotrace.monitor.disco import DiscoSystem
+from discotrace.monitor.splashos import SplashosSystem
 from discotrace.replay.counts import Counts
+from discotrace.replay.crash import Crash
 from discotrace.replay.engine import Replay
 from discotrace.replay.machine import Machine
-from discotrace.replay.system import NativeSystem, System
+from discotrace.replay.native import NativeSystem
+from discotrace.replay.system import System
 from discotrace.tracegen.schema import Rows, TraceMeta, slice_rows
 
 Key = tuple[int, int, int, str, str]
+Place = tuple[int, int]  # of a frame: node, index within it
+
+SYSTEMS = {"native": NativeSystem, "disco": DiscoSystem, "splashos": SplashosSystem}
 
 
-def new_system(name: str, machine: Machine, vcpus: int) -> System:
-    return NativeSystem(machine) if name == "native" else DiscoSystem(machine, vcpus)
+class Memory(NamedTuple):
+    """Where everything is at the end of a replay."""
+
+    mappings: dict[tuple[int, int], Place]
+    pmap: dict[tuple[int, int], Place]
+    replicas: dict[Place, list[Place]]
+    read_only: set[Place]
+
+
+def new_system(name: str, meta: TraceMeta, machine: Machine) -> System:
+    return SYSTEMS[name](meta, machine)
 
 
 def batches(rows: Rows, size: int) -> Iterator[Rows]:
@@ -21,8 +37,16 @@ def batches(rows: Rows, size: int) -> Iterator[Rows]:
         yield slice_rows(rows, start, start + size)
 
 
-def replay(meta: TraceMeta, rows: Rows, machine: Machine, system: str, window: int, batch: int = 1 << 20) -> Replay:
-    run = Replay(meta, machine, new_system(system, machine, meta.cpus), window)
+def replay(
+    meta: TraceMeta,
+    rows: Rows,
+    machine: Machine,
+    system: str,
+    window: int,
+    batch: int = 1 << 20,
+    crash: tuple[int, int] | None = None,
+) -> Replay:
+    run = Replay(meta, new_system(system, meta, machine), window, Crash(*crash) if crash else None)
     for part in batches(rows, batch):
         run.feed(part)
     return run
@@ -35,11 +59,37 @@ def as_dict(counts: Counts) -> dict[Key, int]:
     return dict(zip(keys, columns["count"], strict=True))
 
 
-def misses_by_frame(run: Replay) -> dict[tuple[int, int], dict[int, int]]:
-    found: dict[tuple[int, int], dict[int, int]] = {}
+def place_of(run: Replay, slot: int) -> Place:
+    frame = run.system.memory.frames[slot]
+    return frame.node, frame.index
+
+
+def misses_by_frame(run: Replay) -> dict[Place, dict[int, int]]:
+    found: dict[Place, dict[int, int]] = {}
     for slot, per_cpu in enumerate(run.misses_by_page):
-        frame = run.system.memory.frames[slot]
         counted = {cpu: int(n) for cpu, n in enumerate(per_cpu) if n}
         if counted:
-            found[frame.node, frame.index] = counted
+            found[place_of(run, slot)] = counted
     return found
+
+
+def memory_of(run: Replay) -> Memory:
+    system = run.system
+    mappings = {
+        page: place_of(run, system.slot(mapping.vm, mapping.gfn)) for page, mapping in system.mappings.all().items()
+    }
+    read_only = {
+        place_of(run, slot) for slot in range(len(system.memory.frames)) if system.hardware.frames.read_only[slot]
+    }
+    if not isinstance(system, DiscoSystem):
+        return Memory(mappings, {}, {}, read_only)
+    pmap = {
+        (vm, gfn): place_of(run, slot) for vm, table in enumerate(system.pmaps) for gfn, slot in table.pages.items()
+    }
+    memmap = system.frames.memmap
+    replicas = {
+        place_of(run, slot): sorted(place_of(run, copy) for copy in memmap[slot].replicas.values())
+        for slot in memmap.slots
+        if memmap[slot].replicas
+    }
+    return Memory(mappings, pmap, replicas, read_only)

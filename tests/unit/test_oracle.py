@@ -6,94 +6,17 @@ import pytest
 from hypothesis import given, settings
 
 from discotrace.replay.machine import Machine
-from discotrace.tracegen.schema import (
-    KSEG0_START,
-    KSEG2_START,
-    Kind,
-    Privileged,
-    Process,
-    Segment,
-    Service,
-    TraceMeta,
-    rows_from_records,
-    slice_rows,
-)
-from tests.oracle.caches import EXCLUSIVE, MODIFIED, Caches, Line
-from tests.oracle.laws import check_laws, totals_of
+from discotrace.tracegen.schema import KSEG0_START, KSEG2_START, Kind, Privileged, Segment, Service, slice_rows
+from tests.oracle.by_hand import PAGE, USER, Record, check_state, event, load, meta, replay, store, tables, totals
+from tests.oracle.laws import check_laws
 from tests.oracle.machine import Oracle
-from tests.oracle.memory import Frame, Memory
+from tests.oracle.memory import Frame, Page
 from tests.oracle.tlb import SoftwareTlb, Tag, Tlb
-from tests.property.traces import Case, Tables, cases
-
-Record = tuple[int, int, int, int, int, int]
-
-USER = 0x40_0000
-PAGE = 4096
+from tests.property.traces import Case, cases, small_memory_cases
 
 
-def tables(**changes: int | str | bool) -> Tables:
-    """A small machine; ``table__key=value`` changes one key. One L1D set of two lines of 512 bytes."""
-    machine: Tables = {
-        "cpu": {"count": 1, "per_node": 1, "nodes": 0},
-        "memory": {"mib_per_node": 1, "page_kib": 4},
-        "tlb": {"entries": 4, "pages_per_entry": 2, "wired": 0, "asid_bits": 8},
-        "l1i": {"size_kib": 1, "ways": 2, "line_b": 512},
-        "l1d": {"size_kib": 1, "ways": 2, "line_b": 512},
-        "l2": {"size_kib": 16, "ways": 32, "line_b": 512, "inclusive": True},
-        "placement": {"native": "round-robin", "disco": "first-touch"},
-        "guest": {"refill_instructions": 10, "refill_registers": 3},
-        "monitor": {
-            "software_tlb_entries": 16,
-            "software_tlb_ways": 16,
-            "refill_instructions": 7,
-            "patch_registers": False,
-            "zero_page_hint": False,
-        },
-    }
-    for name, value in changes.items():
-        table, key = name.split("__")
-        machine[table][key] = value
-    assert Machine.from_tables(machine).to_tables() == machine
-    return machine
-
-
-def meta(*more: Segment, cpus: int = 1) -> TraceMeta:
-    """Three processes with 16 private pages each, 16 pages of KSEG0 and of KSEG2."""
-    segments = [Segment(asid, USER, USER + 16 * PAGE, "anonymous") for asid in (1, 2, 3)]
-    kernel = [Segment(0, start, start + 16 * PAGE, "anonymous") for start in (KSEG0_START, KSEG2_START)]
-    return TraceMeta(cpus, [Process(asid, f"p{asid}") for asid in (1, 2, 3)], [*segments, *kernel, *more])
-
-
-def load(vaddr: int, vcpu: int = 0, asid: int = 1) -> Record:
-    """A load of four bytes."""
-    return (vcpu, asid, Kind.LOAD, vaddr, 4, 0)
-
-
-def store(vaddr: int, vcpu: int = 0, asid: int = 1) -> Record:
-    """A store of four bytes."""
-    return (vcpu, asid, Kind.STORE, vaddr, 4, 0)
-
-
-def event(kind: Kind, vaddr: int = 0, size: int = 0, arg: int = 0, vcpu: int = 0, asid: int = 1) -> Record:
-    """Any other row."""
-    return (vcpu, asid, kind, vaddr, size, arg)
-
-
-def replay(
-    records: list[Record], machine: Tables, trace: TraceMeta | None = None, system: str = "native", window: int = 10**9
-) -> Oracle:
-    """The oracle after these rows, its laws checked."""
-    oracle = Oracle(trace or meta(cpus=8), machine, system, window)
-    rows = rows_from_records(records)
-    oracle.run(rows)
-    check_laws(rows, machine, system, oracle.counts, oracle.page_misses)
-    check_state(oracle)
-    return oracle
-
-
-def totals(oracle: Oracle, *events: str) -> dict[str, int]:
-    """These events over everything."""
-    return {name: totals_of(oracle.counts)[name] for name in events}
+def test_the_machine_of_these_tests_is_a_machine() -> None:
+    assert Machine.from_tables(tables()).to_tables() == tables()
 
 
 def test_tlb__an_entry_serves_a_pair_of_pages_once_both_are_mapped() -> None:
@@ -171,7 +94,7 @@ def test_software_tlb__replaces_the_least_recent_and_ignores_invalid_pages() -> 
     software_tlb, frame = SoftwareTlb(entries=2, ways=2, pages_per_entry=2), Frame(0, 0)
     for group in (0, 1):
         software_tlb.write(Tag(1, group), (frame, None))
-    memory_pages = [Memory(meta(), PAGE, 1, 9, "native", "round-robin").page_at(vpn * PAGE, 1) for vpn in range(6)]
+    memory_pages = [Page(1, vpn) for vpn in range(6)]
     assert software_tlb.look_up(memory_pages[1]) is None
     assert software_tlb.look_up(memory_pages[0]) == (frame, None)
     software_tlb.write(Tag(1, 2), (frame, frame))
@@ -272,10 +195,10 @@ def test_placement__round_robin_deals_frames_out_and_passes_full_nodes() -> None
     machine = tables(cpu__count=2, memory__page_kib=1024)
     far = [Segment(0, KSEG0_START + (n << 20), KSEG0_START + (n << 20) + PAGE, "anonymous") for n in (1, 2, 3)]
     oracle = replay([load(s.start) for s in far[:2]], machine, meta(*far))
-    assert list(oracle.memory.pages.values()) == [(0, 0), (1, 0)]
+    assert list(oracle.mappings.values()) == [(0, 0), (1, 0)]
     machine["placement"]["native"] = "first-touch"
     oracle = replay([load(s.start) for s in far[:2]], machine, meta(*far))
-    assert list(oracle.memory.pages.values()) == [(0, 0), (1, 0)]
+    assert list(oracle.mappings.values()) == [(0, 0), (1, 0)]
     with pytest.raises(MemoryError, match="row 2"):
         replay([load(s.start) for s in far], machine, meta(*far))
 
@@ -293,7 +216,7 @@ def test_unmap__frees_private_frames_last_first_and_leaves_the_entry_invalid() -
         "tlb_invalid": 2,
         "frames_allocated": 4,
     }
-    assert oracle.memory.pages[oracle.memory.page_at(start, 1)] == (0, 2)  # 1 was the page table's
+    assert oracle.mappings[Page(1, start // PAGE)] == (0, 2)  # 1 was the page table's
 
 
 @pytest.mark.parametrize(("hint", "calls", "instructions"), [(True, 1, 0), (False, 0, 77)])
@@ -327,54 +250,31 @@ def test_errors__a_reference_where_no_segment_holds_names_its_row() -> None:
         replay([load(USER), load(0x10)], tables())
 
 
-def check_state(oracle: Oracle) -> None:
-    """Asserts what must hold between the structures after any row."""
-    _check_frames(oracle.memory)
-    for tlb in oracle.tlbs:
-        tags = [entry.tag for entry in tlb.entries if entry]
-        assert len(tags) == len(set(tags))
-    for cpu in range(oracle.cpus):
-        _check_first_level(oracle.caches, cpu)
-        for ways in oracle.caches.l2[cpu].sets:
-            assert len(ways) <= oracle.caches.l2[cpu].ways
-            for line, state in ways.items():
-                others = [l2.state(line) for other, l2 in enumerate(oracle.caches.l2) if other != cpu]
-                assert state not in (EXCLUSIVE, MODIFIED) or not any(others)
-
-
-def _check_frames(memory: Memory) -> None:
-    """Frames are conserved, and a private one has one owner."""
-    freed = [Frame(node, index) for node in range(memory.nodes) for index in memory.freed[node]]
-    frames = [memory.pages[page] for page in memory.private] + list(memory.identities.values()) + freed
-    assert len(frames) == len(set(frames)) == sum(memory.fresh)
-
-
-def _check_first_level(caches: Caches, cpu: int) -> None:
-    """With inclusion L2 holds every L1 line, Modified if dirty. A line is at one virtual index only."""
-    line_b = caches.l2[cpu].line_b
-    for l1 in (caches.l1i[cpu], caches.l1d[cpu]):
-        lines = [line for ways in l1.sets for line in ways]
-        assert len(lines) == len(set(lines))
-        for ways in l1.sets:
-            assert len(ways) <= l1.ways
-            for line, is_dirty in ways.items() if caches.inclusive else ():
-                state = caches.l2[cpu].state(Line(line.frame, line.number * l1.line_b // line_b))
-                assert state == MODIFIED if is_dirty else state is not None
-
-
 @settings(max_examples=60, deadline=None)
 @given(cases(max_steps=150))
 def test_laws__hold_on_random_traces_and_machines_in_any_batches(case: Case) -> None:
-    oracle = Oracle(case.meta, case.tables, case.system, case.window)
+    oracle = Oracle(case.meta, case.tables, case.system, case.window, case.crash)
     oracle.run(case.rows)
-    check_laws(case.rows, case.tables, case.system, oracle.counts, oracle.page_misses)
+    check_laws(case.rows, case.tables, case.system, oracle.counts, oracle.page_misses, case.meta, case.crash)
     check_state(oracle)
-    in_batches = Oracle(case.meta, case.tables, case.system, case.window)
+    in_batches = Oracle(case.meta, case.tables, case.system, case.window, case.crash)
     rows = len(case.rows.kind)
     in_batches.run(slice_rows(case.rows, 0, rows // 3))
     in_batches.run(slice_rows(case.rows, rows // 3, rows))
     assert in_batches.counts == oracle.counts
     assert in_batches.page_misses == oracle.page_misses
+
+
+@settings(max_examples=60, deadline=None)
+@given(small_memory_cases(max_steps=150))
+def test_laws__hold_where_memory_is_short_unless_it_runs_out(case: Case) -> None:
+    oracle = Oracle(case.meta, case.tables, case.system, case.window, case.crash)
+    try:
+        oracle.run(case.rows)
+    except MemoryError:
+        return
+    check_laws(case.rows, case.tables, case.system, oracle.counts, oracle.page_misses, case.meta, case.crash)
+    check_state(oracle)
 
 
 DISCO_EVENTS = (

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from discotrace.cli.console import out, print_json, progress
+from discotrace.cli.options import Json, Trace
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,8 +20,8 @@ _ASCII_BARS = ".:-=+*%@"
 
 
 def info(
-    trace: Annotated[str, typer.Argument(help="Trace file: a path or a URL (s3://, gs://, file://).")],
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    trace: Trace,
+    json_output: Json = False,
 ) -> None:
     """Show what is in a trace: records, processes, footprint, OS services, working set.
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from discotrace.cli.options import Json, Services
 from discotrace.cli.replay import print_outcomes
 
 
@@ -13,8 +14,8 @@ def price(
     counts: Annotated[str, typer.Argument(help="Counts file that replay -o wrote.")],
     prices: Annotated[str | None, typer.Option("--prices", "-p", help="TOML file with prices to change.")] = None,
     changes: Annotated[list[str] | None, typer.Option("--set", help="Change a price: table.key=value.")] = None,
-    services: Annotated[bool, typer.Option("--services", help="Add a table of the OS services.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    services: Services = False,
+    json_output: Json = False,
 ) -> None:
     """Price the counts of a replay again: latencies, clock, costs of the monitor; no replay is needed.
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discotrace.cli.console import no_progress, out, print_json, progress, remark
+from discotrace.cli.console import out, print_json, remark
+from discotrace.cli.crash import crash_point
+from discotrace.cli.options import Changes, Json, MachineName, Nfs, Quiet, Services, Trace, Vms
+from discotrace.cli.replaying import configured, provenance, replay_progress
 from discotrace.tracegen.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
+    from discotrace.analysis.configuration import Configuration
     from discotrace.analysis.counts_file import CountsFile
 
 WINDOW = 1_000_000
@@ -20,18 +22,21 @@ MAX_WINDOW = 1 << 62  # the end of a window is a 64-bit number
 
 
 def replay(
-    trace: Annotated[str, typer.Argument(help="Trace file: a path or a URL (s3://, gs://, file://).")],
-    machine: Annotated[str, typer.Option("--machine", "-m", help="Preset name or TOML file.")] = "flash",
+    trace: Trace,
+    machine: MachineName = "flash",
     systems: Annotated[
-        str, typer.Option("--system", "-s", help="Systems to compare, separated by commas.")
+        str, typer.Option("--system", "-s", help="Systems to compare, separated by commas: native, disco, splashos.")
     ] = "native,disco",
-    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: table.key=value.")] = None,
+    vms: Vms = None,
+    nfs: Nfs = False,
+    crash: Annotated[str | None, typer.Option(help="Let a virtual machine die: vm=2,at=50% (of the rows).")] = None,
+    changes: Changes = None,
     window: Annotated[int, typer.Option(help="Length of a window of counts, in instructions of the trace.")] = WINDOW,
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write the counts to this Parquet file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
-    services: Annotated[bool, typer.Option("--services", help="Add a table of the OS services.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")] = False,
+    services: Services = False,
+    json_output: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Replay a trace: execution time and its parts, overheads, remote misses, TLB and cache rates, per system.
 
@@ -42,7 +47,7 @@ def replay(
     if not 1 <= window <= MAX_WINDOW:
         raise ConfigError(f"--window is {window}, expected 1 to {MAX_WINDOW} instructions")
     target = None if output is None else _free_target(output, trace, force)
-    counts = _replayed(trace, machine, systems, changes or [], window, quiet)
+    counts = _replayed(trace, configured(machine, changes, vms, nfs), systems, crash, window, quiet)
     if target is not None:
         from discotrace.analysis.counts_file import write
 
@@ -54,14 +59,18 @@ def replay(
 
 def print_outcomes(counts: CountsFile, services: bool, json_output: bool) -> None:
     """Price counts with the configuration that they carry and print the answer."""
+    from discotrace.analysis.remarks import remarks
     from discotrace.analysis.report import json_of, outcomes, tables_of
 
     priced = outcomes(counts)
     if json_output:
         print_json(json_of(counts, priced))
         return
+    console = out()
     for table in tables_of(counts, priced, services):
-        out().print(table)
+        console.print(table)
+    for line in remarks(counts.about, priced):
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _free_target(output: str, trace: str, force: bool) -> Path:
@@ -78,32 +87,29 @@ def _free_target(output: str, trace: str, force: bool) -> Path:
     return target
 
 
-def _replayed(trace: str, machine: str, systems: str, changes: list[str], window: int, quiet: bool) -> CountsFile:
-    from discotrace.analysis.configuration import Configuration, load
-    from discotrace.tracegen.reader import TraceReader
+def _replayed(
+    trace: str, configuration: Configuration, systems: str, crash: str | None, window: int, quiet: bool
+) -> CountsFile:
+    from dataclasses import asdict
 
-    configuration = load(machine, changes)
+    from discotrace.tracegen.reader import BATCH_ROWS, TraceReader
+
+    point = None if crash is None else crash_point(crash, configuration.machine)
     names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
     with TraceReader(trace) as reader:
-        from discotrace.replay.kernels.compile import compiled_before
+        death = point.in_trace(reader.rows) if point else None
+        with replay_progress(reader, quiet) as advance:
+            from discotrace.analysis.run import replay_systems
 
-        if not quiet and not compiled_before():
-            remark("compiling the replay kernels, once on this machine (about half a minute) ...")
-        from discotrace.analysis.run import replay_systems
-
-        with no_progress() if quiet else progress(reader.rows, "replaying", "rows") as advance:
-            finished = replay_systems(reader, configuration.machine, names, window, advance)
+            finished = replay_systems(reader, configuration.machine, names, window, advance, BATCH_ROWS, death)
         from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems
-        from discotrace.version import VERSION
 
         about = {
             "format_version": FORMAT_VERSION,
-            "discotrace": VERSION,
-            "command": shlex.join(["discotrace", *sys.argv[1:]]),
-            "trace": reader.identity(),
-            "cpus": finished.machine.cpu.count,
+            **provenance(reader, finished.machine, configuration),
             "systems": names,
             "window_instructions": window,
-            "configuration": Configuration(finished.machine, configuration.prices).to_tables(),
+            "crash": death and asdict(death),
+            "losses": {name: asdict(loss) for name, loss in finished.losses.items()},
         }
         return CountsFile(join_systems(finished.counts), about)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
+
+from discotrace.cli.options import Changes, MachineName
 
 
 def show_config(
-    machine: Annotated[str, typer.Option("--machine", "-m", help="Preset name or TOML file.")] = "flash",
-    changes: Annotated[list[str] | None, typer.Option("--set", help="Change a key: table.key=value.")] = None,
+    machine: MachineName = "flash",
+    changes: Changes = None,
 ) -> None:
     """Print the whole resolved configuration as TOML, which --machine reads back.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from discotrace.cli.console import out, print_json, progress
+from discotrace.cli.options import Json, Trace
 from discotrace.tracegen.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def validate(
-    trace: Annotated[str, typer.Argument(help="Trace file: a path or a URL (s3://, gs://, file://).")],
-    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    trace: Trace,
+    json_output: Json = False,
 ) -> None:
     """Check a trace against every rule of the format.
 

@@ -8,14 +8,14 @@ from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
 Row = tuple[int, int, str, str, int]  # window, cpu, context, event, count
 
 
-def counts_frame(*rows: Row) -> pl.DataFrame:
-    """Counts as ``CountsFile.of_system`` gives them."""
+def counts_frame(*rows: Row, vm: int = 0) -> pl.DataFrame:
+    """Counts of one virtual machine as ``CountsFile.of_system`` gives them."""
     for _, _, context, event, _ in rows:
         assert context in CONTEXT_NAMES
         assert event in EVENT_NAMES
     columns = {"window": pl.Int64, "cpu": pl.UInt16, "context": pl.String, "event": pl.String, "count": pl.Int64}
     frame = pl.DataFrame(list(rows), schema=columns, orient="row")
-    return frame.with_columns(pl.lit(0, pl.UInt16).alias("vm"))
+    return frame.with_columns(pl.lit(vm, pl.UInt16).alias("vm"))
 
 
 def counts_table(*rows: Row) -> pa.Table:

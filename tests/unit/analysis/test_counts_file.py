@@ -13,14 +13,17 @@ from discotrace.tracegen.errors import OutputError, TraceError
 from tests.unit.analysis.frames import counts_frame, counts_table
 
 ABOUT: dict[str, Any] = {
-    "format_version": 1,
+    "format_version": 2,
     "discotrace": "0.1.0",
     "command": "discotrace replay t",
     "trace": {"name": "t", "rows": 3},
+    "instances": 1,
     "cpus": 2,
     "systems": ["native", "disco"],
     "window_instructions": 1000,
     "configuration": {"tlb": {"entries": 64}, "cpu": {"clock_mhz": 333.3}},
+    "crash": {"vm": 0, "row": 2},
+    "losses": {"native": {"vm": 0, "rows": 1, "processes": [7]}},
 }
 NATIVE = ((0, 0, "user", "load_rows", 3), (2, 1, "kernel:open", "instructions", 5))
 DISCO = ((0, 0, "monitor:open", "l2_store_local", 4),)
@@ -96,6 +99,13 @@ def test_any_other_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_counts_of_the_future_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 2}))
-    with pytest.raises(TraceError, match="format version 2: upgrade discotrace"):
+    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 3}))
+    with pytest.raises(TraceError, match="format version 3: upgrade discotrace"):
+        read(tmp_path / "c.parquet")
+
+
+def test_counts_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    """Their configuration has other keys."""
+    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 1}))
+    with pytest.raises(TraceError, match="format version 1, of an earlier discotrace: replay again"):
         read(tmp_path / "c.parquet")

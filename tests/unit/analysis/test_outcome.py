@@ -50,6 +50,7 @@ def test_without_anything_every_figure_is_0() -> None:
     one = of()
     assert (one.time_ms, one.kernel_percent, one.monitor_percent, one.remote_miss_ratio) == (0, 0, 0, 0)
     assert not any(one.rates.values())
+    assert not any(one.actions_per_second.values())
     assert one.services == []
 
 
@@ -92,6 +93,23 @@ def test_rates__of_the_caches() -> None:
     assert one.rates["l1d_miss_percent"] == 20
     assert one.rates["l2_miss_percent"] == 20
     assert one.rates["l2_misses_per_kilo_instruction"] == 9
+
+
+def test_actions__are_per_second_of_the_machine_and_of_each_cpu() -> None:
+    """CPU 0 takes 4 ms for its instructions, CPU 1 twice 67 us: the execution time is 4 ms."""
+    one = of(
+        (0, 0, "user", "instructions", 1_600_000),
+        (0, 1, "user", "migrations", 2),
+        (0, 0, "user", "shootdowns", 1),
+        (0, 0, "kernel:open", "shootdowns", 1),
+        (0, 1, "user", "shootdowns", 2),
+        cpus=3,
+    )
+    assert one.actions_per_second["migrations"] == pytest.approx(500)
+    assert one.actions_per_second_by_cpu["migrations"] == pytest.approx([0, 500, 0])
+    assert one.actions_per_second["shootdowns"] == pytest.approx(1000)
+    assert one.actions_per_second_by_cpu["shootdowns"] == pytest.approx([500, 500, 0])
+    assert one.actions_per_second["collapses"] == 0
 
 
 def test_services__time_of_guest_and_monitor_per_entry() -> None:

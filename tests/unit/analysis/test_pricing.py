@@ -28,9 +28,11 @@ FREE = {  # nothing to pay for: what they cause is counted and paid for elsewher
     *("fetch_rows", "load_rows", "store_rows", "tlb_hits", "tlb_misses", "tlb_invalid", "guest_refills"),
     *("page_table_loads", "tlb_flushes", "l1i_hits", "l1i_misses", "l1d_load_hits", "l1d_load_misses"),
     *("l1d_store_hits", "l1d_store_misses", "l1d_writebacks", "alias_evictions", "invalidations"),
-    *("writebacks_local", "writebacks_remote", "privileged", "pages_mapped", "frames_allocated", "vcpu_switches"),
+    *("writebacks_local", "writebacks_remote", "privileged", "pages_mapped", "frames_allocated"),
     *("switches", "service_entries", "lock_acquires", "lock_releases", "barriers", "idle_instructions", "free_pages"),
     *("file_reads", "file_read_bytes", "file_writes", "file_write_bytes", "process_exits"),
+    *("buffer_hits", "buffer_evictions", "disk_read_pages", "disk_pages_shared", "disk_reads_done"),
+    *("disk_pages_done", "disk_pages_logged", "hot_pages", "shootdowns", "tlbs_shot_down"),
 }
 
 
@@ -41,8 +43,13 @@ def cost(context: str, event: str, count: int = 1, system: str = "disco") -> dic
 
 
 def test_every_event_has_a_price_or_is_known_to_be_free() -> None:
-    assert {tariff.event.name.lower() for tariff in tariffs(PRICES)} | FREE == set(EVENT_NAMES)
-    assert not {tariff.event.name.lower() for tariff in tariffs(PRICES)} & FREE
+    priced_events = {tariff.event.name.lower() for tariff in tariffs(PRICES, "disco")} | {"idle_spins"}
+    assert priced_events | FREE == set(EVENT_NAMES)
+    assert not priced_events & FREE
+
+
+def test_natively_nothing_of_the_monitor_is_paid() -> None:
+    assert not any(tariff.monitor_part for tariff in tariffs(PRICES, "native"))
 
 
 def test_no_event_is_paid_for_twice() -> None:
@@ -75,7 +82,20 @@ def test_no_event_is_paid_for_twice() -> None:
         ("kernel:open", "privileged_patched", {"monitor_privileged": 2.5}),
         ("kernel:demand_zero", "zero_page_calls", {"monitor_calls": 700 * 2.5}),
         ("user", "vcpu_switches", {"monitor_vcpu_switches": 1000 * 2.5}),
+        ("kernel:demand_zero", "free_page_calls", {"monitor_calls": 320 * 2.5}),
+        ("user", "monitor_faults", {"monitor_faults": 480 * 2.5}),
+        ("user", "cow_faults", {"monitor_faults": 18_600}),
+        ("user", "migrations", {"monitor_placement": 67_000}),
+        ("kernel:open", "replications", {"monitor_placement": 57_000}),
+        ("kernel:open", "collapses", {"monitor_placement": 18_600}),
+        ("user", "hot_left_written", {}),
+        ("kernel:read", "disk_reads", {"monitor_io": 320 * 2.5}),
+        ("kernel:write", "disk_writes", {"monitor_io": 320 * 2.5}),
+        ("kernel:read", "pages_copied", {"monitor_io": 38_400}),
+        ("kernel:read", "pages_remapped", {"monitor_io": 3000}),
+        ("kernel:read", "nfs_requests", {"monitor_io": 100_000}),
         ("idle", "idle_instructions", {}),
+        ("idle", "idle_spins", {}),
         ("user", "tlb_misses", {}),
     ],
 )
@@ -84,8 +104,28 @@ def test_what_an_event_costs(context: str, event: str, expected: dict[str, float
     assert cost(context, event) == pytest.approx(expected)
 
 
-def test_a_change_of_virtual_cpu_costs_nothing_natively() -> None:
-    assert cost("user", "vcpu_switches", system="native") == {}
+@pytest.mark.parametrize("event", ["vcpu_switches", "disk_reads", "disk_writes"])
+def test_what_the_os_does_itself_costs_nothing_natively(event: str) -> None:
+    assert cost("user", event, system="native") == {}
+
+
+@pytest.mark.parametrize("why", ["written", "capped", "full", "pinned", "other"])
+def test_a_hot_page_that_is_left_alone_costs_what_the_price_says(why: str) -> None:
+    prices = load("flash", ["monitor.hot_left_us=2"]).prices
+    time = priced(counts_frame((0, 0, "user", f"hot_left_{why}", 3)), prices, "disco")
+    assert parts_ns(time, 1)["monitor_placement"] == 6000
+
+
+def test_an_idle_loop_costs_time_where_virtual_machines_share_the_cpu() -> None:
+    """CPU 0 runs VM 0 and VM 1, CPU 1 runs VM 1 alone."""
+    counts = pl.concat(
+        [
+            counts_frame((0, 0, "idle", "idle_spins", 100)),
+            counts_frame((0, 0, "user", "instructions", 1), (0, 1, "idle", "idle_spins", 100), vm=1),
+        ]
+    )
+    time = priced(counts, PRICES, "disco")
+    assert sum_by(time, "cpu", "part").rows() == [(0, "idle_loop", 250), (0, "user", 2.5)]
 
 
 def test_counts_multiply() -> None:
@@ -161,7 +201,7 @@ from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
 n = pl.arange(0, 60000, eager=True)
 names = pl.DataFrame({"context": [CONTEXT_NAMES[i * 7 % 20] for i in range(60000)],
                       "event": [EVENT_NAMES[i * 13 % 43] for i in range(60000)]})
-counts = names.with_columns(window=n // 100, cpu=n % 8, count=n * 7919 % 99991 + 1)
+counts = names.with_columns(window=n // 100, cpu=n % 8, vm=n * 0, count=n * 7919 % 99991 + 1)
 time = priced(counts, load("flash", ["cpu.clock_mhz=333", "l2.hit_ns=51.3"]).prices, "disco")
 print(execution_ns(time), parts_ns(time, 8))
 """

@@ -8,25 +8,31 @@ from rich.console import Console
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.counts_file import CountsFile, join_systems
-from discotrace.analysis.outcome import Outcome
+from discotrace.analysis.labels import ACTION_LABELS, IO_LABELS, LEFT_ALONE_LABELS, PART_LABELS, RATE_LABELS
+from discotrace.analysis.outcome import ACTIONS, Outcome
 from discotrace.analysis.pricing import IDLE_PART, PARTS
-from discotrace.analysis.report import PART_LABELS, RATE_LABELS, json_of, outcomes, slowdown, tables_of
+from discotrace.analysis.report import json_of, outcomes, slowdown, tables_of
+from discotrace.replay.counts import EVENT_NAMES
 from tests.unit.analysis.frames import Row, counts_table
 
 ABOUT: dict[str, Any] = {
-    "format_version": 1,
+    "format_version": 2,
     "discotrace": "0.1.0",
     "command": "discotrace replay t",
     "trace": {"name": "[x].parquet", "rows": 1234567},
+    "instances": 1,
     "cpus": 1,
     "systems": ["native", "disco"],
     "window_instructions": 1000,
     "configuration": load("flash").to_tables(),
+    "crash": None,
+    "losses": {},
 }
 
 
-def counts(native: list[Row], disco: list[Row]) -> CountsFile:
-    return CountsFile(join_systems({"native": counts_table(*native), "disco": counts_table(*disco)}), ABOUT)
+def counts(native: list[Row], disco: list[Row], **about: Any) -> CountsFile:
+    tables = {"native": counts_table(*native), "disco": counts_table(*disco)}
+    return CountsFile(join_systems(tables), ABOUT | about)
 
 
 def printed(of: CountsFile, services: bool) -> str:
@@ -46,6 +52,8 @@ TWO = counts(
 def test_every_part_and_every_rate_has_a_label() -> None:
     assert set(PART_LABELS) == {*PARTS, IDLE_PART}
     assert list(RATE_LABELS) == list(outcomes(TWO)[0].rates)
+    assert tuple(ACTION_LABELS) == ACTIONS
+    assert {*IO_LABELS, *LEFT_ALONE_LABELS} <= set(EVENT_NAMES)
 
 
 def test_systems_come_in_the_order_that_was_asked_for() -> None:
@@ -78,10 +86,48 @@ def test_text__a_service_that_only_the_first_system_has_shows_a_dash() -> None:
     assert row.count("-") == 2
 
 
+def test_text__actions_are_there_when_a_system_has_some() -> None:
+    moved = counts([(0, 0, "user", "instructions", 400)], [(0, 0, "user", "migrations", 2)])
+    row = next(line for line in printed(moved, services=False).splitlines() if "migrations" in line)
+    assert "14,925 (14,925)" in row, "2 in 134 us, on one CPU"
+    assert "0 (0)" in row
+    assert "migrations" not in printed(TWO, services=False)
+
+
+def test_text__pages_left_alone_and_disks_are_counted() -> None:
+    some = counts([(0, 0, "user", "disk_reads", 1234)], [(0, 0, "user", "hot_left_capped", 5)])
+    text = printed(some, services=False)
+    assert "1,234" in next(line for line in text.splitlines() if "disk reads asked" in line)
+    assert "5" in next(line for line in text.splitlines() if "moved too often" in line)
+    assert "NFS" not in text
+
+
+LOSS = {"vm": 1, "rows": 1000, "processes": [3, 4], "frames_reclaimed": 12, "frames_surviving": 5}
+
+
+def test_text__says_what_a_crash_cost_under_each_system() -> None:
+    crashed = counts([], [], crash={"vm": 1, "row": 2000}, losses={"native": LOSS | {"rows": 7000}, "disco": LOSS})
+    text = printed(crashed, services=False)
+    assert "Lost in the crash at row 2,000" in text
+    died = next(line for line in text.splitlines() if "│ died" in line)
+    assert died.index("machine") < died.index("VM 1")
+    row = next(line for line in text.splitlines() if "rows not executed" in line)
+    assert row.index("7,000") < row.index("1,000")
+
+
+def test_text__without_a_loss_there_is_no_table_of_it() -> None:
+    assert "Lost" not in printed(counts([], [], crash={"vm": 0, "row": 10}), services=False)
+
+
+def test_json__each_system_has_its_loss() -> None:
+    crashed = counts([], [], crash={"vm": 1, "row": 2000}, losses={"native": LOSS, "disco": LOSS | {"rows": 3}})
+    assert [result["loss"]["rows"] for result in json_of(crashed, outcomes(crashed))["results"]] == [1000, 3]
+    assert [result["loss"] for result in json_of(TWO, outcomes(TWO))["results"]] == [None, None]
+
+
 def test_json__can_be_written_and_carries_what_the_counts_carry() -> None:
     tree = json.loads(json.dumps(json_of(TWO, outcomes(TWO))))
     assert "format_version" not in tree
-    assert {key: tree[key] for key in ABOUT if key != "format_version"} == {
-        key: value for key, value in ABOUT.items() if key != "format_version"
-    }
+    carried = set(ABOUT) - {"format_version", "losses"}
+    assert {key: tree[key] for key in carried} == {key: ABOUT[key] for key in carried}
     assert [result["slowdown"] for result in tree["results"]] == [1, 2]

@@ -32,7 +32,7 @@ def test_figure__about_three_digits(value: float, text: str) -> None:
 def test_toml__says_what_it_was_given() -> None:
     tables: dict[str, dict[str, object]] = {
         "one": {"whole": 3, "fraction": 0.5, "small": 1e-9, "large": 1e30, "yes": True, "no": False},
-        "two": {"text": "first-touch"},
+        "two": {"text": "first-touch", "list": [0, 3], "none": []},
         "empty": {},
     }
     assert tomllib.loads(toml_of(tables)) == tables

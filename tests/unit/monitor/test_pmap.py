@@ -1,56 +1,63 @@
-"""The pmap: guest-physical pages and the frames behind them."""
+"""The pmap: guest pages of one virtual machine and the frames behind them."""
 
 from discotrace.monitor.pmap import Pmap
-from discotrace.replay.memory import MachineMemory, contiguous
-from tests.machines import machine
-
-
-def pmap() -> Pmap:
-    return Pmap(MachineMemory(machine(cpu__count=2), "first-touch", contiguous))
 
 
 def test_guest_pages_are_numbered_as_they_are_needed() -> None:
-    one = pmap()
-    slots = [one.allocate(cpu) for cpu in (1, 0, 1)]
-    assert one.pages == dict(enumerate(slots))
+    one = Pmap(3)
+    assert [one.take("user") for _ in range(3)] == [0, 1, 2]
 
 
-def test_the_frame_is_local_to_the_cpu_that_touches() -> None:
-    memory = MachineMemory(machine(cpu__count=2), "first-touch", contiguous)
-    one = Pmap(memory)
-    assert [memory.frames[one.allocate(cpu)].node for cpu in (1, 0, 1)] == [1, 0, 1]
-
-
-def test_a_freed_page_has_no_frame() -> None:
-    one = pmap()
-    slots = [one.allocate(0) for _ in range(3)]
-    one.free(slots[1])
-    assert one.pages == {0: slots[0], 2: slots[2]}
+def test_there_are_as_many_as_there_are_and_not_one_more() -> None:
+    one = Pmap(2)
+    assert [one.take("user") for _ in range(3)] == [0, 1, None]
 
 
 def test_the_guest_page_freed_last_is_used_first() -> None:
-    one = pmap()
-    slots = [one.allocate(0) for _ in range(3)]
-    one.free(slots[0])
-    one.free(slots[2])
-    one.allocate(0)
-    assert sorted(one.pages) == [1, 2]
+    one = Pmap(4)
+    for _ in range(3):
+        one.take("user")
+    one.free(0)
+    one.free(2)
+    assert [one.take("user") for _ in range(3)] == [2, 0, 3]
 
 
-def test_a_freed_page_can_come_back_on_another_node() -> None:
-    memory = MachineMemory(machine(cpu__count=2), "first-touch", contiguous)
-    one = Pmap(memory)
-    one.free(one.allocate(0))
-    slot = one.allocate(1)
-    assert one.pages == {0: slot}
-    assert memory.frames[slot].node == 1
+def test_a_guest_page_has_a_frame_only_when_it_is_given_one() -> None:
+    one = Pmap(2)
+    gfn = one.take("user")
+    assert gfn is not None
+    assert one.slot(gfn) is None
+    one.back(gfn, 7)
+    assert one.slot(gfn) == 7
+    assert one.unback(gfn) == 7
+    assert one.slot(gfn) is None
 
 
-def test_no_two_pages_have_one_frame() -> None:
-    one = pmap()
-    held = []
-    for step in range(60):
-        held.append(one.allocate(step % 2))
-        if step % 3 == 0:
-            one.free(held.pop(step % len(held)))
-    assert sorted(one.pages.values()) == sorted(held)
+def test_a_freed_page_keeps_its_frame_until_it_is_taken_away() -> None:
+    one = Pmap(2)
+    one.take("user")
+    one.back(0, 7)
+    one.free(0)
+    assert one.slot(0) == 7
+    assert one.pages == {0: 7}
+    assert one.taken == []
+
+
+def test_a_page_that_is_taken_again_is_of_the_new_category() -> None:
+    one = Pmap(2)
+    one.take("user")
+    one.free(0)
+    one.take("buffer")
+    assert one.category(0) == "buffer"
+
+
+def test_pages_and_taken_are_ascending() -> None:
+    one = Pmap(9)
+    for _ in range(4):
+        one.take("user")
+    for gfn, slot in ((3, 1), (0, 5), (2, 4)):
+        one.back(gfn, slot)
+    one.free(0)
+    one.take("user")
+    assert list(one.pages.items()) == [(0, 5), (2, 4), (3, 1)]
+    assert one.taken == [0, 1, 2, 3]

@@ -7,11 +7,12 @@ import pytest
 
 from discotrace.replay.engine import FAULTS, Replay, RowFault
 from discotrace.replay.kernels import walk
-from discotrace.replay.system import NativeSystem
+from discotrace.replay.native import NativeSystem
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.schema import Kind, Process, Segment, TraceMeta, rows_from_records
 from tests.machines import machine
 from tests.property.engine import as_dict
+from tests.unit.replay.driving import disco, trace
 
 AT = 0x40_0000
 PAGE = 4096
@@ -22,7 +23,7 @@ META = TraceMeta(2, [Process(1, "a"), Process(5, "b")], [Segment(asid, 0, 1 << 3
 
 def new_replay(window: int = 1000, **changes: int) -> Replay:
     resolved = machine(**changes).for_trace(META.cpus)
-    return Replay(META, resolved, NativeSystem(resolved), window)
+    return Replay(META, NativeSystem(META, resolved), window)
 
 
 def feed(run: Replay, *records: Record) -> None:
@@ -89,7 +90,7 @@ def test_faults__the_number_of_the_row_counts_from_the_beginning_of_the_trace(fe
 
 
 def test_faults__each_has_a_sentence() -> None:
-    reasons_to_go_on = {walk.END, walk.WINDOW, walk.MAP_PAGE, walk.EVENT}
+    reasons_to_go_on = {walk.END, walk.WINDOW, walk.MAP_PAGE, walk.EVENT, walk.WRITE_FAULT, walk.HOT}
     assert not reasons_to_go_on & set(FAULTS)
     assert all(text.format(kind=1, vcpu=2, cpus=3, asid=4, arg=5) for text in FAULTS.values())
 
@@ -128,8 +129,8 @@ def test_unmap__the_page_is_invalid_in_the_tlb_and_its_neighbour_is_not() -> Non
     """Pages 0 and 1 share an entry; each is a segment of its own."""
     segments = [Segment(1, page * PAGE, (page + 1) * PAGE, "anonymous") for page in (0, 1)]
     again = Segment(1, 0, PAGE, "anonymous", by_event=True)
-    resolved = machine().for_trace(1)
-    run = Replay(TraceMeta(1, [Process(1, "a")], [*segments, again]), resolved, NativeSystem(resolved), 1000)
+    meta = TraceMeta(1, [Process(1, "a")], [*segments, again])
+    run = Replay(meta, NativeSystem(meta, machine().for_trace(1)), 1000)
     feed(run, load(0), load(PAGE), load(0), (0, 1, Kind.UNMAP, 0, 0, 0), (0, 1, Kind.MAP, 0, 0, 2))
     feed(run, load(PAGE), load(0), load(0), load(PAGE))
     assert event(run, "tlb_invalid") == {0: 2}, "page 1 when it was new, page 0 when it came back"
@@ -170,3 +171,26 @@ def test_faults__pass_through_context_managers() -> None:
 
     with pytest.raises(RowFault), nothing():
         raise RowFault(3, "kind 77 is unknown")
+
+
+@pytest.mark.parametrize("window", [1, 60, 100, 1 << 40])
+def test_windows__the_time_at_which_hot_pages_cool_ends_none(window: int) -> None:
+    """Counters of heat are set to zero after 100 instructions of each of two CPUs."""
+    run = new_replay(window, migration__reset_instructions=100)
+    feed(run, *[fetch(90)] * 5)
+    windows = sorted(event(run, "fetch_rows"))
+    assert windows == sorted({before // window for before in range(0, 450, 90)})
+
+
+def test_windows__counts_of_two_vms_stand_apart() -> None:
+    meta = trace(1, 2)
+    run = disco(meta, vm__count=2, cpu__count=1).replay
+    feed(run, load(), (0, 2, Kind.LOAD, AT, 4, 0), load())
+    counted = {key[1:3]: number for key, number in as_dict(run.finish()).items() if key[-1] == "load_rows"}
+    assert counted == {(0, 0): 2, (0, 1): 1}
+
+
+def test_finish__may_come_in_the_middle_of_a_window() -> None:
+    run = new_replay(window=100)
+    feed(run, fetch(250))
+    assert event(run, "fetch_rows") == {0: 1}

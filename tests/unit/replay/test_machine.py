@@ -126,3 +126,65 @@ def test_tables__none_may_be_missing_or_unknown() -> None:
         Machine.from_tables(incomplete)
     with pytest.raises(ConfigError, match=r"unknown table \[host\]"):
         Machine.from_tables(tables() | {"host": {}})
+
+
+def test_nodes__those_without_cpus_are_told_apart() -> None:
+    more = machine(cpu__count=5, cpu__per_node=2, cpu__nodes=8)
+    assert (more.nodes, more.cpu_nodes) == (8, 3)
+
+
+def test_vms__at_most_64_and_at_least_one() -> None:
+    assert machine(vm__count=64).vm.count == 64
+    with pytest.raises(ConfigError, match=r"vm.count is 65, at most 64"):
+        machine(vm__count=65)
+    with pytest.raises(ConfigError, match=r"vm.count is 0, expected a positive number"):
+        machine(vm__count=0)
+
+
+def test_vms__each_needs_a_page_of_memory() -> None:
+    one_node = {"cpu__count": 1, "memory__mib_per_node": 1, "memory__page_kib": 256}
+    assert machine(vm__count=4, **one_node).vm.count == 4
+    with pytest.raises(ConfigError, match="fewer pages of memory than virtual machines"):
+        machine(vm__count=5, **one_node)
+
+
+def test_placement__native_is_one_of_three() -> None:
+    assert machine(placement__native="random").placement.native == "random"
+    with pytest.raises(ConfigError, match=r"placement.native is 'disco', expected one of round-robin, first-touch"):
+        machine(placement__native="disco")
+
+
+def test_buffer_cache__at_most_all_of_memory() -> None:
+    assert machine(guest__buffer_cache_percent=100).guest.buffer_cache_percent == 100
+    with pytest.raises(ConfigError, match=r"guest.buffer_cache_percent is 101, expected at most 100"):
+        machine(guest__buffer_cache_percent=101)
+
+
+@pytest.mark.parametrize("kib", [1, 4, 16, 1 << 20])
+def test_kernel_pages__a_power_of_two(kib: int) -> None:
+    assert machine(monitor__kernel_page_kib=kib).monitor.kernel_page_kib == kib
+    with pytest.raises(ConfigError, match=r"monitor.kernel_page_kib is .*, expected a power of two"):
+        machine(monitor__kernel_page_kib=3 * kib)
+
+
+@pytest.mark.parametrize("disks", [["0"], [-1], [True], [1.0]])
+def test_disks__are_numbers(disks: list[object]) -> None:
+    with pytest.raises(ConfigError, match=r"disks.persistent has .*, expected numbers of disks"):
+        machine(disks__persistent=disks)
+
+
+@pytest.mark.parametrize("disks", [[], [0], [7, 3]])
+def test_disks__any_number_of_them(disks: list[int]) -> None:
+    assert machine(disks__persistent=disks).disks.persistent == disks
+
+
+@pytest.mark.parametrize("key", ["trigger", "sharing", "writes", "moves", "origin_difference", "origin_bounces"])
+def test_migration__thresholds_may_be_zero_but_not_less(key: str) -> None:
+    assert getattr(machine(**{f"migration__{key}": 0}).migration, key) == 0
+    with pytest.raises(ConfigError, match=rf"migration.{key} is -1, expected zero or more"):
+        machine(**{f"migration__{key}": -1})
+
+
+def test_migration__counters_are_reset_after_some_instructions() -> None:
+    with pytest.raises(ConfigError, match=r"migration.reset_instructions is 0, expected a positive number"):
+        machine(migration__reset_instructions=0)

@@ -6,7 +6,12 @@ import numba
 import numpy as np
 import pytest
 
-from discotrace.replay.kernels.entries import page_map_insert, page_map_insert_all, page_map_remove
+from discotrace.replay.kernels.entries import (
+    page_map_change,
+    page_map_insert,
+    page_map_insert_all,
+    page_map_remove,
+)
 from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.state import INVALID, PAGE_TABLE, PageMap, new_frames, new_keys
 
@@ -28,6 +33,10 @@ def insert(pages: PageMap, page: Page, frame: int) -> None:
 
 def remove(pages: PageMap, page: Page) -> None:
     page_map_remove(pages, np.uint64(page[0]), np.uint64(page[1]))
+
+
+def change(pages: PageMap, page: Page, frame: int) -> None:
+    page_map_change(pages, np.uint64(page[0]), np.uint64(page[1]), frame)
 
 
 def frame_of(pages: PageMap, page: Page) -> int:
@@ -71,6 +80,15 @@ def test_a_removed_page_is_gone_and_can_come_back() -> None:
     assert frame_of(pages, (1, 1)) == 4
 
 
+def test_a_page_gets_another_frame_and_others_keep_theirs() -> None:
+    """Eight places, four pages: some stand in the probe runs of others."""
+    pages = new_map(8)
+    for vpn in range(4):
+        insert(pages, (1, vpn), vpn)
+    change(pages, (1, 2), 9)
+    assert contents(pages) == {(1, 0): 0, (1, 1): 1, (1, 2): 9, (1, 3): 3}
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_crowded_map_does_what_a_dictionary_does(seed: int) -> None:
     """Three places of four taken, which is more than the engine allows: every run is long and some wrap around."""
@@ -80,7 +98,10 @@ def test_a_crowded_map_does_what_a_dictionary_does(seed: int) -> None:
     everything = [(key, vpn) for key in (0, 1, int(PAGE_TABLE)) for vpn in range(8)]
     for step in range(300):
         page = choose.choice(everything)
-        if page in expected:
+        if page in expected and choose.random() < 0.3:
+            change(pages, page, step)
+            expected[page] = step
+        elif page in expected:
             remove(pages, page)
             del expected[page]
         elif len(expected) < 12:

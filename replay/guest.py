@@ -1,0 +1,160 @@
+"""A guest OS as far as replay must know it: which guest page each virtual page stands for, and its files in memory.
+
+The same natively and in a virtual machine; what lies below, machine or monitor, is its ``Platform``.
+``docs/model.md`` sections 2 and 10.
+"""
+
+from abc import ABC, abstractmethod
+
+from discotrace.replay.buffer_cache import BufferCache, CachedPage, FilePage
+from discotrace.replay.counts import Event
+from discotrace.replay.mappings import is_user_key
+from discotrace.replay.now import Now
+from discotrace.replay.segments import Identity
+
+
+class Platform(ABC):
+    """What a guest OS runs on. Guest pages of VM ``vm`` are numbered ``gfn``; errors are ConfigErrors."""
+
+    @abstractmethod
+    def take(self, vm: int, category: str) -> int:
+        """A guest page with a frame. Raises ConfigError when VM or machine is out of memory."""
+
+    @abstractmethod
+    def take_bare(self, vm: int, category: str) -> int:
+        """A guest page that is about to get the frame of its content. Raises ConfigError likewise."""
+
+    @abstractmethod
+    def boot_page(self, vm: int, page: FilePage) -> int:
+        """A guest page with a page of a kernel file, as the boot left it."""
+
+    @abstractmethod
+    def free(self, vm: int, gfn: int) -> None:
+        """The guest has no use for the page."""
+
+    @abstractmethod
+    def request(self, vm: int, file: int, first: int, count: int) -> None:
+        """Pages of a file come into the guest's buffer cache from disk or network."""
+
+    @abstractmethod
+    def write_out(self, vm: int, page: FilePage, gfn: int) -> None:
+        """A written page of a file leaves the guest's memory."""
+
+    @abstractmethod
+    def forget_kernel_mappings(self, vm: int, gfn: int) -> None:
+        """The guest's kernel unmaps a page that it evicts."""
+
+
+class Guest:
+    """One guest OS."""
+
+    def __init__(self, vm: int, platform: Platform, now: Now, cache_pages: int, kernel_files: set[int]) -> None:
+        self._vm = vm
+        self._platform = platform
+        self._now = now
+        self._kernel_files = kernel_files
+        self._cache = BufferCache(cache_pages)
+        self._objects: dict[Identity, int] = {}  # shared objects and kernel files -> gfn
+
+    def page_of(self, key: int, identity: Identity | None) -> int:
+        """Guest page of a virtual page that is mapped for the first time; a private one without an identity."""
+        if identity is None:
+            return self._platform.take(self._vm, "user" if is_user_key(key) else "data")
+        if identity.backing == "file" and identity.object not in self._kernel_files:
+            return self._mapped_file_page(key, (identity.object, identity.page))
+        if identity not in self._objects:
+            self._objects[identity] = self._new_object_page(key, identity)
+        return self._objects[identity]
+
+    def unmapped(self, key: int, gfn: int, identity: Identity | None) -> None:
+        """A virtual page does not stand for the guest page any more."""
+        if identity is None:
+            self._platform.free(self._vm, gfn)
+        elif is_user_key(key) and identity.backing == "file" and identity.object not in self._kernel_files:
+            self._cache.let_go((identity.object, identity.page), self._now.row)
+
+    def file_read(self, file: int, pages: range) -> None:
+        """The OS wants these pages of a file in memory."""
+        if file in self._kernel_files:
+            return
+        missing = [page for page in pages if not self._hit((file, page))]
+        for first, count in runs(missing):
+            self._platform.request(self._vm, file, first, count)
+
+    def file_write(self, file: int, pages: range, begins_inside: bool) -> None:
+        """The OS has new bytes for these pages. ``begins_inside``: not at the beginning of the first page."""
+        if file in self._kernel_files:
+            return
+        for page in pages:
+            if not self._hit((file, page)):
+                if begins_inside and page == pages.start:
+                    self._platform.request(self._vm, file, page, 1)
+                else:
+                    self._make_room()
+                    self._cache.add((file, page), self._platform.take(self._vm, "buffer"), self._now.row)
+            self.cached((file, page)).written = True
+
+    def use(self, page: FilePage) -> bool:
+        """Use a page of a file; whether the buffer cache has it."""
+        if self._cache.find(page) is None:
+            return False
+        self._cache.use(page, self._now.row)
+        return True
+
+    def come_in(self, page: FilePage) -> int:
+        """A page of a file comes into the buffer cache. Returns its guest page, which has no frame yet."""
+        self._make_room()
+        gfn = self._platform.take_bare(self._vm, "buffer")
+        self._cache.add(page, gfn, self._now.row)
+        return gfn
+
+    def cached(self, page: FilePage) -> CachedPage:
+        """A page that is in the buffer cache."""
+        found = self._cache.find(page)
+        assert found is not None
+        return found
+
+    def evict(self) -> bool:
+        """Drop the least recently used page of the buffer cache; False if none may go."""
+        page = self._cache.victim(self._now.row)
+        if page is None:
+            return False
+        self._now.count(Event.BUFFER_EVICTIONS)
+        leaving = self._cache.remove(page)
+        self._platform.forget_kernel_mappings(self._vm, leaving.gfn)
+        if leaving.written:
+            self._platform.write_out(self._vm, page, leaving.gfn)
+        self._platform.free(self._vm, leaving.gfn)
+        return True
+
+    def _make_room(self) -> None:
+        if self._cache.is_full:
+            self.evict()
+
+    def _hit(self, page: FilePage) -> bool:
+        is_here = self.use(page)
+        self._now.count(Event.BUFFER_HITS, is_here)
+        return is_here
+
+    def _mapped_file_page(self, key: int, page: FilePage) -> int:
+        if not self.use(page):
+            self._platform.request(self._vm, *page, 1)
+        if is_user_key(key):
+            self._cache.hold(page)
+        return self.cached(page).gfn
+
+    def _new_object_page(self, key: int, identity: Identity) -> int:
+        if identity.backing == "file":
+            return self._platform.boot_page(self._vm, (identity.object, identity.page))
+        return self._platform.take(self._vm, "user" if is_user_key(key) else "data")
+
+
+def runs(pages: list[int]) -> list[tuple[int, int]]:
+    """Ascending numbers as longest runs of consecutive ones: (first, how many)."""
+    found: list[tuple[int, int]] = []
+    for page in pages:
+        if found and sum(found[-1]) == page:
+            found[-1] = (found[-1][0], found[-1][1] + 1)
+        else:
+            found.append((page, 1))
+    return found

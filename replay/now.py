@@ -1,0 +1,26 @@
+"""The row that is being replayed: whose it is, and where what happens on its account is counted."""
+
+import numpy as np
+import numpy.typing as npt
+
+from discotrace.replay.counts import Event
+
+
+class Now:
+    """Set by the engine before it lets a system act."""
+
+    def __init__(self, counts: npt.NDArray[np.int64]) -> None:
+        self._counts = counts
+        self.row = 0  # number in the trace
+        self.instructions = 0  # of the trace, before the row
+        self.cpu = 0
+        self.vm = 0
+        self.base = 0  # of the counters of the VM on this CPU, in the current context
+
+    def count(self, event: Event, times: int = 1) -> None:
+        """Count an event in the current context."""
+        self._counts[self.base + event] += times
+
+    def set(self, row: int, instructions: int, cpu: int, vm: int, base: int) -> None:
+        """Another row, or another moment of it."""
+        self.row, self.instructions, self.cpu, self.vm, self.base = row, instructions, cpu, vm, base
