@@ -2,7 +2,6 @@
 
 from discotrace.monitor.cow_disk import page_sectors
 from discotrace.monitor.frames import MonitorFrames
-from discotrace.monitor.memmap import GuestPage
 from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.counts import Event
 from discotrace.replay.guest import Guest
@@ -60,12 +59,18 @@ class Disks:
         return not page[1] * page_bytes < self._files[page[0]].size < (page[1] + 1) * page_bytes
 
     def _read_page(self, vm: int, page: FilePage, gfn: int) -> bool:
-        """A page comes into a guest page. Returns whether the disk had to be read."""
+        """A page comes into a guest page: shown to it, or, where it is no whole page, copied.
+
+        Returns whether the disk had to be read.
+        """
         disk, sectors = self._place(page)
         if disk in self._persistent:
             self._mount(vm, disk)
             self._frames.back((vm, gfn), self._read_sectors(page))
             return True
+        is_whole = self.is_whole(page)
+        if not is_whole:  # before the page is in memory, so that it is not given up again for want of a frame
+            self._frames.back((vm, gfn), self._frames.new())
         slot = self._frames.logs.find((vm, disk), sectors)
         if slot is None:
             slot = self._frames.cache.find(disk, sectors)
@@ -75,23 +80,17 @@ class Disks:
             self._frames.keep_in_cache(disk, sectors, slot)
         else:
             self._frames.now.count(Event.DISK_PAGES_SHARED)
-        self._give((vm, gfn), page, slot)
+        if is_whole:
+            self._frames.now.count(Event.PAGES_REMAPPED)
+            self._frames.back((vm, gfn), slot)
+        else:
+            self._frames.copy(slot, self._frames.slot((vm, gfn)), Event.PAGES_COPIED)
         return not is_shared
 
     def _read_sectors(self, page: FilePage) -> int:
         """The disk reads a page into a new frame."""
         self._frames.now.count(Event.DISK_PAGES_DONE)
         return self._frames.new()
-
-    def _give(self, guest_page: GuestPage, page: FilePage, slot: int) -> None:
-        """A guest page shows a frame of the disk's, or, where no whole page was asked for, gets a copy."""
-        if self.is_whole(page):
-            self._frames.now.count(Event.PAGES_REMAPPED)
-            self._frames.back(guest_page, slot)
-        else:
-            private = self._frames.new()
-            self._frames.copy(slot, private, Event.PAGES_COPIED)
-            self._frames.back(guest_page, private)
 
     def _place(self, page: FilePage) -> tuple[int, range]:
         """Disk and sectors of a page."""

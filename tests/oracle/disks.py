@@ -52,18 +52,20 @@ class Disks:
             self.now.count("disk_pages_done")
             self.frames.give(guest_page, self.frames.new(vm))
             return True
+        is_whole = not ends_inside(self.files[page.file], page.page, self.page_bytes)
+        if not is_whole:
+            self.frames.give(guest_page, self.frames.new(vm))
         frame = self.frames.logs.get((vm, page), self.frames.disk_cache.get(page))
         is_done = frame is None
         self.now.count("disk_pages_done" if is_done else "disk_pages_shared")
         if frame is None:
             frame = self.frames.new(vm)
             self.frames.keep_in_disk_cache(page, frame)
-        if ends_inside(self.files[page.file], page.page, self.page_bytes):
-            self.now.count("pages_copied")
-            frame = self.frames.new(vm)
-        else:
+        if is_whole:
             self.now.count("pages_remapped")
-        self.frames.give(guest_page, frame)
+            self.frames.give(guest_page, frame)
+        else:
+            self.now.count("pages_copied")
         return is_done
 
     def load_kernel_page(self, page: FilePage, guest_page: GuestPage) -> None:

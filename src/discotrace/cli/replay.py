@@ -40,7 +40,7 @@ def replay(
 ) -> None:
     """Replay a trace: execution time and its parts, overheads, remote misses, TLB and cache rates, per system.
 
-    The first replay on a machine compiles the kernels, which takes about half a minute; later ones start at once.
+    The first replay on a machine compiles the kernels, which takes about a minute; later ones start at once.
     Change anything of the machine with --set, for example --set tlb.entries=128 --set memory.remote_ns=600;
     see discotrace show-config for the keys.
     """

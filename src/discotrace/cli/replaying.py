@@ -32,7 +32,7 @@ def replay_progress(reader: TraceReader, quiet: bool) -> AbstractContextManager[
     if quiet:
         return no_progress()
     if not compiled_before():
-        remark("compiling the replay kernels, once on this machine (about half a minute) ...")
+        remark("compiling the replay kernels, once on this machine (about a minute) ...")
     return progress(reader.rows, "replaying", "rows")
 
 
