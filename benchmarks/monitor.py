@@ -3,10 +3,10 @@
     python benchmarks/monitor.py TRACE [TRACE ...] [--repeat 5]
 
 Traces of several instances on several CPUs, as `discotrace capture --instances N --cpus N` makes them; see
-docs/capture.md. For each trace it prints a Markdown table: the monitor without events of its own (one virtual machine, pages stay where
-they were first touched), with one virtual machine per CPU, with migration and replication at the presets' thresholds
-and at lower ones. Rounds replay each once, one after the other in one process, so that ratios compare neighbours in
-time; medians over the rounds count.
+docs/capture.md. For each trace it prints a Markdown table: the monitor without events of its own (one virtual machine,
+pages stay where they were first touched), with more virtual machines, with migration and replication at the presets'
+thresholds and at lower ones. Rounds replay each once, one after the other in one process, so that ratios compare
+neighbours in time; medians over the rounds count.
 """
 
 import argparse
