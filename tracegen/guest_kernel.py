@@ -116,6 +116,14 @@ class GuestKernel(GuestMemory):
                 self._row(place, Kind.FILE_WRITE, vaddr=offset, size=size, arg=file)
             self._copy(place, self._window(file, offset), size, buffer, Kind.LOAD)
 
+    def preload(self, vcpu: int, asid: int, file: int) -> None:
+        """A file is in the page cache from here on, without any work of the kernel."""
+        size = self._files.size(file)
+        for page in pages_of(0, size):
+            self._page_cache.descriptor(file, page)
+        if size:
+            self._row(self._place(vcpu, asid, file), Kind.FILE_READ, vaddr=0, size=size, arg=file)
+
     def _prepare_write(self, place: Place, page: int, written: range, size_before: int) -> None:
         """Get an uncached page ready: read it if part of its old contents stays, clear it if part of it stays empty."""
         start, end = page * PAGE_BYTES, (page + 1) * PAGE_BYTES

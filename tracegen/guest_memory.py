@@ -281,6 +281,11 @@ class GuestMemory:
         process.space.touch(vaddr >> PAGE_SHIFT)
         return place
 
+    def resident(self, vcpu: int, asid: int, start: int, end: int) -> None:
+        """Pages of [start, end) were touched before the trace begins: they do not fault, and no row tells of them."""
+        for page in pages_of(start, end):
+            self._fault_place(vcpu, self._process(asid), page << PAGE_SHIFT)
+
     def demand_zero(self, vcpu: int, asid: int, vaddr: int) -> None:
         """First touch of an anonymous page: the kernel clears it."""
         self._whole("demand_zero", self._fault_place(vcpu, self._process(asid), vaddr))

@@ -17,6 +17,7 @@ from discotrace.tracegen.schema import (
     Segment,
     TraceMeta,
 )
+from discotrace.tracegen.sharing import Sharing, SharingCount
 
 SLICES = 60  # stretches of the trace for which the working set is told: about as many as a terminal shows
 PAGE_KIB = PAGE_BYTES // 1024
@@ -51,10 +52,11 @@ class ServiceUse:
 
 @dataclass(frozen=True)
 class WorkingSet:
-    """Distinct KiB touched in each stretch of ``slice_records`` records."""
+    """Distinct KiB touched in each stretch of ``slice_records`` records; code is what was executed there."""
 
     slice_records: int
-    user_kib: list[int]
+    user_code_kib: list[int]
+    user_data_kib: list[int]
     kernel_kib: list[int]
 
 
@@ -69,6 +71,7 @@ class Summary:
     instructions_by_cpu: list[int]
     instructions_by_asid: dict[int, int]
     footprint: list[Footprint]
+    sharing: list[Sharing]
     services: list[ServiceUse]
     user_instructions: int
     working_set: WorkingSet
@@ -91,6 +94,7 @@ class Summarizer:
         self._counts = _Counts()
         self._services = _ServiceMix()
         self._footprint = _FootprintCount(meta.segments, self._pages)
+        self._sharing = SharingCount(meta.segments, self._pages)
         self._working_set = _WorkingSetCount(max(1, -(-records // SLICES)), self._pages)
         self._cpus = meta.cpus
 
@@ -102,16 +106,16 @@ class Summarizer:
         touched = touched_pages(rows, _TOUCHING)
         numbers = self._pages.index.numbers(touched.key, touched.vpn)
         further = _further_pages(rows, touched.longer)
+        every = np.arange(len(numbers))
+        more = [(places, self._pages.index.numbers(touched.key[places], vpn)) for places, vpn in further]
         for start, stop, event in stretches(rows):
-            self._footprint.add(numbers[start:stop])
-            for places, vpn in further:
+            for places, pages in [(every, numbers), *more]:
                 low, high = np.searchsorted(places, [start, stop])
-                key = touched.key[places[low:high]]
-                self._footprint.add(self._pages.index.numbers(key, vpn[low:high]))
+                self._sharing.place(self._footprint.add(pages[low:high]))
+                self._sharing.add(rows, places[low:high], pages[low:high])
             if event is not None:
                 self._footprint.change(event)
-        more = [(places, self._pages.index.numbers(touched.key[places], vpn)) for places, vpn in further]
-        self._working_set.add(numbers, more)
+        self._working_set.add(rows.kind == Kind.FETCH, numbers, more)
 
     def finish(self) -> Summary:
         """The summary of all rows taken."""
@@ -124,6 +128,7 @@ class Summarizer:
             instructions_by_cpu=[by_cpu[cpu] for cpu in range(self._cpus)],
             instructions_by_asid=dict(sorted(self._counts.instructions_by_asid.items())),
             footprint=self._footprint.finish(),
+            sharing=self._sharing.finish(),
             services=self._services.finish(),
             user_instructions=self._services.instructions[USER],
             working_set=self._working_set.finish(),
@@ -219,11 +224,13 @@ class _FootprintCount:
             if not segment.by_event:
                 pages.spaces.add(number, segment)
 
-    def add(self, numbers: npt.NDArray[np.int64]) -> None:
+    def add(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Counts pages that were not known to lie in a segment before, and returns them."""
         placed = self._pages.place(numbers)
         by_segment = self._pages.segment(placed)
         for number in np.unique(by_segment).tolist():
             self._count(self._segments[number], self._pages.index.vpn[placed[by_segment == number]])
+        return placed
 
     def _count(self, segment: Segment, vpn: npt.NDArray[np.uint64]) -> None:
         sort = sort_of_segment(segment)
@@ -286,21 +293,29 @@ class _WorkingSetCount:
         self._slice_records = slice_records
         self._pages = pages
         self._last = np.zeros(1024, np.int32)
+        self._last_fetched = np.zeros(1024, np.int32)
         self._slice = 1
         self._row = 0  # of the current slice
-        self._user_kib: list[int] = []
+        self._user_code_kib: list[int] = []
+        self._user_data_kib: list[int] = []
         self._kernel_kib: list[int] = []
 
     def add(
-        self, numbers: npt.NDArray[np.int64], further: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+        self,
+        is_fetch: npt.NDArray[np.bool_],
+        numbers: npt.NDArray[np.int64],
+        further: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
     ) -> None:
         """``numbers``: first page of each row; ``further``: (rows, pages) for those that touch more."""
         if self._pages.index.count > len(self._last):
-            self._last = np.concatenate([self._last, np.zeros(2 * self._pages.index.count, np.int32)])
+            room = np.zeros(2 * self._pages.index.count, np.int32)
+            self._last = np.concatenate([self._last, room])
+            self._last_fetched = np.concatenate([self._last_fetched, room])
         start = 0
         while start < len(numbers):
             stop = min(len(numbers), start + self._slice_records - self._row)
             self._last[numbers[start:stop]] = self._slice
+            self._last_fetched[numbers[start:stop][is_fetch[start:stop]]] = self._slice
             for places, more in further:
                 low, high = np.searchsorted(places, [start, stop])
                 self._last[more[low:high]] = self._slice
@@ -312,8 +327,11 @@ class _WorkingSetCount:
     def _end_slice(self) -> None:
         # Number 0 is no page; it stands for the rows that touch none.
         touched = np.flatnonzero(self._last[1 : self._pages.index.count] == self._slice) + 1
-        user = int((self._pages.index.vpn[touched] < np.uint64(KERNEL_BASE >> PAGE_SHIFT)).sum())
-        self._user_kib.append(user * PAGE_KIB)
+        is_user = self._pages.index.vpn[touched] < np.uint64(KERNEL_BASE >> PAGE_SHIFT)
+        user = int(is_user.sum())
+        code = int((is_user & (self._last_fetched[touched] == self._slice)).sum())
+        self._user_code_kib.append(code * PAGE_KIB)
+        self._user_data_kib.append((user - code) * PAGE_KIB)
         self._kernel_kib.append((len(touched) - user) * PAGE_KIB)
         self._slice += 1
         self._row = 0
@@ -321,4 +339,4 @@ class _WorkingSetCount:
     def finish(self) -> WorkingSet:
         if self._row:
             self._end_slice()
-        return WorkingSet(self._slice_records, self._user_kib, self._kernel_kib)
+        return WorkingSet(self._slice_records, self._user_code_kib, self._user_data_kib, self._kernel_kib)

@@ -7,8 +7,8 @@ from numbers import Integral
 from typing import Any, NoReturn, TypeVar
 
 from discotrace.monitor.placement.base import Decision, HotPage, Migrate, Policy, Reason, Replicate, Stay
-from discotrace.monitor.placement.faults import Source, line_of
 from discotrace.replay.machine import LARGEST, Machine
+from discotrace.tracegen.user_code import Source, line_of
 
 Answer = TypeVar("Answer")
 

@@ -12,15 +12,15 @@ from importlib.metadata import EntryPoint, entry_points
 from discotrace.monitor import placement
 from discotrace.monitor.placement.base import Policy
 from discotrace.monitor.placement.checked import CheckedPolicy
-from discotrace.monitor.placement.faults import Source
-from discotrace.monitor.placement.policy_file import load_policy, only_policy
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.user_code import Source, UserClasses
 
 PolicyMaker = Callable[[Machine], Policy]
 
 GROUP = "discotrace.policies"
-NO_POLICIES = {"base", "checked", "faults", "policy_file", "registry"}  # the modules here that are none
+POLICIES = UserClasses("policy", "policies", Policy)  # type: ignore[type-abstract]  # its subclasses are made, not it
+NO_POLICIES = {"base", "checked", "registry"}  # the modules here that are none
 
 
 def find_policy(name_or_path: str) -> PolicyMaker:
@@ -46,11 +46,11 @@ def installed_policies() -> list[str]:
 
 def _find(name: str) -> tuple[type[Policy], Source]:
     if name.endswith(".py") or os.sep in name or (os.altsep and os.altsep in name):
-        return load_policy(name)
+        return POLICIES.load(name)
     if name in shipped_policies():
         module = import_module(f"{placement.__name__}.{name.replace('-', '_')}")
-        source = Source(name, str(module.__file__))
-        return only_policy(module, source), source
+        source = Source(POLICIES.what, name, str(module.__file__))
+        return POLICIES.only_one(module, source), source
     plugins = list(entry_points(group=GROUP, name=name))
     if not plugins:
         raise ConfigError(f"placement.policy is {name!r}, which is no policy{_hint(name)}, and files ending in .py")
@@ -67,7 +67,7 @@ def _load_plugin(plugin: EntryPoint) -> tuple[type[Policy], Source]:
         raise ConfigError(f"policy {plugin.name}: plug-in {plugin.value} cannot be loaded: {reason}") from fault
     if not (isinstance(kind, type) and issubclass(kind, Policy)):
         raise ConfigError(f"policy {plugin.name}: plug-in {plugin.value} is not a subclass of Policy")
-    return kind, Source(plugin.name, inspect.getfile(kind))
+    return kind, Source(POLICIES.what, plugin.name, inspect.getfile(kind))
 
 
 def _hint(wrong: str) -> str:

@@ -13,6 +13,7 @@ from discotrace.tracegen.schema import File, Kind, Process, Segment, Service, Tr
 from discotrace.tracegen.writer import write_trace
 
 KEYS = {
+    "sharing",
     "schema",
     "trace",
     "format_version",
@@ -81,7 +82,7 @@ def test_json_has_stable_keys(trace: str, capsys: pytest.CaptureFixture[str]) ->
     assert set(tree) == KEYS
     assert tree["schema"] == 1
     assert set(tree["processes"][0]) == {"asid", "name", "parent", "instance", "instructions"}
-    assert set(tree["working_set"]) == {"slice_records", "user_kib", "kernel_kib"}
+    assert set(tree["working_set"]) == {"slice_records", "user_code_kib", "user_data_kib", "kernel_kib"}
     assert tree["footprint"] == [{"sort": "user_anonymous", "virtual_kib": 96, "distinct_kib": 96}]
     assert tree["services"] == [{"service": "read", "entries": 1, "instructions": 0}]
 

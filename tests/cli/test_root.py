@@ -9,7 +9,7 @@ import pytest
 from discotrace.version import VERSION
 from tests.cli.running import run
 
-VERBS = ("replay", "price", "memory", "explain", "info", "validate", "show-config", "capture")
+VERBS = ("replay", "price", "memory", "explain", "info", "validate", "show-config", "capture", "generate", "calibrate")
 
 
 def in_a_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

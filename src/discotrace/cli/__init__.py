@@ -12,8 +12,10 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from discotrace.cli.calibrate import calibrate
 from discotrace.cli.capture import capture
 from discotrace.cli.explain import explain
+from discotrace.cli.generate import generate
 from discotrace.cli.info import info
 from discotrace.cli.memory import memory
 from discotrace.cli.price import price
@@ -63,7 +65,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (replay, price, memory, explain, info, validate, show_config):
+for verb in (replay, price, memory, explain, info, validate, show_config, generate, calibrate):
     app.command()(_with_exit_code(verb))
 app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 

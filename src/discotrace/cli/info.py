@@ -23,11 +23,11 @@ def info(
     trace: Trace,
     json_output: Json = False,
 ) -> None:
-    """Show what is in a trace: records, processes, footprint, OS services, working set.
+    """Show what is in a trace: records, processes, footprint, sharing, OS services, working set.
 
     Original references are what the traced programs did: instructions, and rows of LOAD and STORE. Footprint counts
     the 4 KiB pages that were touched: virtual once per address space, distinct once per page of a file or shared
-    object.
+    object. Sharing tells pages that one CPU alone uses, that several read, and that several use and some write.
     """
     from discotrace.tracegen.reader import TraceReader
 
@@ -73,6 +73,7 @@ def _as_tree(reader: TraceReader, summary: Summary) -> dict[str, object]:
         "instructions_by_cpu": summary.instructions_by_cpu,
         "processes": [asdict(process) | {"instructions": by_asid.get(process.asid, 0)} for process in meta.processes],
         "footprint": [asdict(footprint) for footprint in summary.footprint],
+        "sharing": [asdict(one) for one in summary.sharing],
         "services": [
             {"service": _service_name(use.service).lower(), "entries": use.entries, "instructions": use.instructions}
             for use in summary.services
@@ -94,6 +95,7 @@ def _print_text(reader: TraceReader, summary: Summary) -> None:
         _kinds(summary),
         _processes(reader.meta, summary),
         _footprint(summary),
+        _sharing(summary),
         _services(summary),
     ):
         console.print(table)
@@ -164,6 +166,15 @@ def _footprint(summary: Summary) -> Table:
     return table
 
 
+def _sharing(summary: Summary) -> Table:
+    table = _table("Sharing between CPUs", "pages", "KiB", "references", "share")
+    every = sum(one.references for one in summary.sharing)
+    for one in summary.sharing:
+        name = f"{one.space}, {one.sharing.replace('_', '-')}"
+        table.add_row(name, f"{one.kib:,}", f"{one.references:,}", _share(one.references, every))
+    return table
+
+
 def _services(summary: Summary) -> Table:
     table = _table("OS services", "service", "entries", "instructions", "share")
     for use in sorted(summary.services, key=lambda use: -use.instructions):
@@ -176,9 +187,13 @@ def _services(summary: Summary) -> Table:
 
 def _working_set(working_set: WorkingSet, bars: str) -> list[str]:
     lines = [f"Working set: KiB touched in each {working_set.slice_records:,} records"]
-    for name, kib in (("user", working_set.user_kib), ("kernel", working_set.kernel_kib)):
+    for name, kib in (
+        ("user code", working_set.user_code_kib),
+        ("user data", working_set.user_data_kib),
+        ("kernel", working_set.kernel_kib),
+    ):
         if kib:
-            lines.append(f"{name:<7}{_picture(kib, bars)}  {min(kib):,} to {max(kib):,} KiB")
+            lines.append(f"{name:<10}{_picture(kib, bars)}  {min(kib):,} to {max(kib):,} KiB")
     return lines
 
 

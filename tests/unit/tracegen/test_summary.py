@@ -15,6 +15,7 @@ from discotrace.tracegen.schema import (
     rows_from_records,
     slice_rows,
 )
+from discotrace.tracegen.sharing import Sharing
 from discotrace.tracegen.summary import Footprint, ServiceUse, Summarizer, Summary, sort_of_segment
 
 Record = tuple[int, int, int, int, int, int]
@@ -103,10 +104,28 @@ def test_footprint_counts_shared_pages_once_when_distinct_and_mapped_again_pages
     ]
 
 
+def test_sharing__a_page_that_two_cpus_read_is_read_shared_and_one_of_a_cpu_alone_private() -> None:
+    """Both processes run one program; each has a stack, and process 1 what it maps twice at address 0."""
+    assert summarize().sharing == [
+        Sharing("user", "private", kib=4 * (1 + 4 + 1 + 1 + 1), references=1 + 3 + 1 + 1 + 1 + 1),
+        Sharing("user", "read_shared", kib=4, references=2),
+        Sharing("kernel", "private", kib=4, references=2),
+    ]
+
+
+@pytest.mark.parametrize("kind", [Kind.STORE, Kind.ZERO_PAGE])
+def test_sharing__one_write_makes_a_shared_page_write_shared(kind: Kind) -> None:
+    rows = rows_from_records([(0, 0, Kind.LOAD, KSEG0_START, 8, 0), (1, 0, kind, KSEG0_START, 8, 0)])
+    summarizer = Summarizer(META, 2)
+    summarizer.add(rows)
+    assert summarizer.finish().sharing == [Sharing("kernel", "write_shared", kib=4, references=2)]
+
+
 def test_working_set_tells_the_pages_of_each_slice() -> None:
     working_set = summarize().working_set
     assert working_set.slice_records == 1
-    assert working_set.user_kib == [4, 4, 4, 0, 0, 12, 0, 4, 0, 0, 0, 0, 4, 0, 0, 4, 4, 0]
+    assert working_set.user_code_kib == [4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0]
+    assert working_set.user_data_kib == [0, 0, 4, 0, 0, 12, 0, 4, 0, 0, 0, 0, 4, 0, 0, 4, 0, 0]
     assert working_set.kernel_kib == [
         4 if kind == Kind.FETCH and vaddr >= KSEG0_START else 0 for _, _, kind, vaddr, _, _ in RECORDS
     ]
@@ -116,12 +135,13 @@ def test_a_page_counts_once_for_a_slice() -> None:
     rows = rows_from_records([(0, 1, Kind.LOAD, STACK + 8 * (i % 64), 8, 0) for i in range(600)])
     summarizer = Summarizer(META, 600)
     summarizer.add(rows)
-    assert summarizer.finish().working_set.user_kib == [4] * 60
+    assert summarizer.finish().working_set.user_data_kib == [4] * 60
 
 
 def test_an_empty_trace_has_a_summary() -> None:
     summary = Summarizer(META, 0).finish()
-    assert (summary.records, summary.footprint, summary.working_set.user_kib) == (0, [], [])
+    assert (summary.records, summary.footprint, summary.working_set.user_data_kib) == (0, [], [])
+    assert summary.sharing == []
 
 
 @pytest.mark.parametrize(

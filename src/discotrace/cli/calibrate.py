@@ -1,0 +1,109 @@
+"""The verb ``calibrate``: searches the knobs of a workload that bring it to its targets."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from discotrace.cli.console import err, out, print_json, remark
+from discotrace.cli.options import Json, Quiet
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from discotrace.analysis.calibration import Calibrated
+    from discotrace.tracegen.workloads.knobs import Value
+
+JSON_SCHEMA = 1
+
+
+def calibrate(
+    name: Annotated[str, typer.Argument(help="A workload, or the path of a .py file that has one.")],
+    scale: Annotated[float | None, typer.Option(help="Length of the trial runs.", show_default="0.02")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes all that is random.", show_default="1")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="A target: measure=value.", show_default="the published ones")
+    ] = None,
+    search: Annotated[
+        list[str] | None, typer.Option(help="A knob to search: knob=low,high.", show_default="the workload's")
+    ] = None,
+    knob: Annotated[list[str] | None, typer.Option(help="Start at: name=value.", show_default=False)] = None,
+    evaluations: Annotated[int, typer.Option(help="How many trial runs at most.", min=1)] = 24,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier calibration.")] = False,
+    json_output: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Search the knobs with which a workload, run natively on FLASH, comes closest to what the paper measured of it.
+
+    Only published values marked "calibrate" are targets; what the model must predict cannot be read here. The result
+    goes to calibrated.toml beside the workload, from where generate takes it.
+    """
+    from discotrace.tracegen.workloads.calibrated import Calibration, check_free, write_calibration
+    from discotrace.tracegen.workloads.knobs import parse_knobs
+    from discotrace.tracegen.workloads.registry import find_workload
+
+    found = find_workload(name)
+    start = parse_knobs(found.kind, knob or [])
+    check_free(found, force)
+    from discotrace.analysis.calibration import calibrate as search_knobs
+    from discotrace.analysis.calibration import native_measure, parse_ranges
+    from discotrace.analysis.calibration_targets import parse_targets, published_targets
+    from discotrace.version import VERSION
+
+    targets = parse_targets(target) if target else published_targets(found.name) if found.is_shipped else {}
+    ranges = parse_ranges(found, search or [])
+    common = {name: value for name, value in (("scale", scale), ("seed", seed)) if value is not None}
+    with _status(quiet) as show:
+        best = search_knobs(found, native_measure(found, common, show), targets, ranges, start, evaluations)
+    command = shlex.join(["discotrace", *sys.argv[1:]])
+    reached = {name: float(f"{value:.6g}") for name, value in best.reached.items()}
+    path = write_calibration(found, Calibration(command, VERSION, best.knobs, targets, reached))
+    _report(found.name, best, targets, str(path), json_output)
+    if not quiet:
+        remark(f"next: discotrace generate {shlex.quote(name)}")
+
+
+@contextmanager
+def _status(quiet: bool) -> Iterator[Callable[[Mapping[str, Value]], None]]:
+    """A line on standard error, if that is a terminal, that says which knobs are being tried."""
+    console = err()
+    if quiet or not console.is_terminal:
+        yield lambda _: None
+        return
+    trials = 0
+    with console.status("starting") as status:
+
+        def show(knobs: Mapping[str, Value]) -> None:
+            nonlocal trials
+            trials += 1
+            status.update(f"trial {trials}: " + ", ".join(f"{name} = {value}" for name, value in knobs.items()))
+
+        yield show
+
+
+def _report(name: str, best: Calibrated, targets: Mapping[str, float], path: str, json_output: bool) -> None:
+    if json_output:
+        results = {n: {"target": targets.get(n), "reached": value} for n, value in best.reached.items()}
+        print_json({"schema": JSON_SCHEMA, "workload": name, "knobs": best.knobs, "measures": results, "file": path})
+        return
+    from rich.table import Table
+
+    from discotrace.analysis.text import figure
+
+    table = Table(title=f"{name}, natively on FLASH", title_justify="left")
+    table.add_column("measure")
+    for heading in ("target", "reached", "reached / target"):
+        table.add_column(heading, justify="right")
+    for measure, value in best.reached.items():
+        wanted = targets.get(measure)
+        compared = (figure(wanted), figure(value), f"{value / wanted:.3f}") if wanted else ("", figure(value), "")
+        table.add_row(measure, *compared)
+    console = out()
+    console.print(table)
+    knobs = ", ".join(f"{knob} = {value}" for knob, value in best.knobs.items())
+    console.print(f"wrote {path}: {knobs}", markup=False, soft_wrap=True)

@@ -1,0 +1,67 @@
+"""pmake: a parallel make of a C program. Every compilation runs a driver, preprocessor, compiler and assembler."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from discotrace.tracegen.workloads.pmake_jobs import Build
+from discotrace.tracegen.workloads.pmake_source import SourceShape, SourceTree, make_source_tree
+from discotrace.tracegen.workloads.pmake_tape import Tape, new_tape
+from discotrace.tracegen.workloads.program import Process, Step
+from discotrace.tracegen.workloads.stage import Stage
+from discotrace.tracegen.workloads.workload import Workload
+
+
+@dataclass(frozen=True)
+class Pmake(Workload):
+    """One instance builds one program with its files on disk 1 + instance; binaries and headers are on disk 0."""
+
+    summary = "parallel make: many short processes, files, demand-zero faults"
+
+    compilations: int = 22  # at scale 1, of one instance
+    jobs: int = 2  # compilations at the same time (make -J)
+    functions: int = 10  # of a source
+    statements: int = 16  # of a function, on average
+    headers: int = 80  # in /usr/include
+    includes: int = 10  # headers that a source names; those include others
+    header_lines: int = 110  # declarations of a header, on average
+    search: int = 2  # directories of the include path
+    read_bytes: int = 2048  # a read of a file that is not read at once
+    write_bytes: int = 1024  # a write of an output file
+    hash_buckets: int = 240  # of each program's table of names: fewer make longer chains
+    loop_turns: int = 4  # rounds of a short loop at most
+    code_skew: float = 3.5  # how much the calls favour some routines; 1: none
+    library_kib: int = 1024  # text of the shared library
+    compiler_kib: int = 2048  # text of the compiler
+    assembler_kib: int = 512  # text of the assembler
+    tool_kib: int = 256  # text of each other program: make, driver, preprocessor, loader
+    constant_percent: int = 15  # read-only data of a program, in percent of its text
+    data_kib: int = 36  # initialised data of a program, and of the library
+    warm: bool = True  # binaries and headers are in memory at the start
+
+    def start(self, stage: Stage) -> None:
+        """One make per instance, on the instance's own CPUs."""
+        instances, cpus = self.instance_count, self.cpu_count
+        for instance in range(instances):
+            first, stop = instance * cpus // instances, (instance + 1) * cpus // instances
+            own = range(first, stop) if instances <= cpus else range(instance % cpus, instance % cpus + 1)
+            stage.start(self._make, "make", instance, own)
+
+    @property
+    def count(self) -> int:
+        """Compilations of one instance: at least one."""
+        return max(1, round(self.compilations * self.scale))
+
+    @cached_property
+    def tree(self) -> SourceTree:
+        """What is compiled, the same in each instance."""
+        shape = SourceShape(self.count, self.functions, self.statements, self.headers, self.includes, self.header_lines)
+        return make_source_tree(shape, self.seed)
+
+    @cached_property
+    def tape(self) -> Tape:
+        """Where programs write their references before they hand them over."""
+        return new_tape()
+
+    def _make(self, proc: Process) -> Iterator[Step]:
+        return Build(self, proc.instance).make(proc)

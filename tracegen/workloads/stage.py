@@ -1,0 +1,312 @@
+"""Runs programs on virtual CPUs: interleaves their references and passes what they ask for to the guest kernel.
+
+Each CPU has a clock in instructions, of programs and kernel and idle alike. The CPU that is furthest behind acts next
+(the lower number first) up to the next multiple of ``slice``. A CPU keeps its process until it ends, waits, or has
+used its quantum while others are ready. A process runs on the CPUs that it was given and on no others; its children
+on the same. Equal programs give equal traces.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from discotrace.tracegen import schema
+from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.guest_kernel import GuestKernel
+from discotrace.tracegen.kernel_parameters import Parameters
+from discotrace.tracegen.pages import kind_table
+from discotrace.tracegen.schema import Kind, Rows, TraceMeta, rows_from_records
+from discotrace.tracegen.workloads import program as p
+from discotrace.tracegen.workloads.program import Process, Program, References, Step
+
+NOBODY = 0
+_RUNS = kind_table(Kind.FETCH, Kind.ZERO_PAGE)  # kinds whose ``arg`` is instructions
+
+
+@dataclass(frozen=True)
+class StageParameters:
+    """All in instructions. ``tick``: 10 ms, IRIX's clock, of a 200 MHz CPU at one instruction per two cycles."""
+
+    quantum: int = 2_000_000
+    slice: int = 5_000
+    tick: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError when a number is below 1."""
+        for name, value in vars(self).items():
+            if value < 1:
+                raise ConfigError(f"{name} is {value}, expected at least 1")
+
+
+@dataclass(eq=False)
+class _Group:
+    """CPUs, and the processes that run on them and nowhere else; ``ready`` in the order of arrival."""
+
+    cpus: "list[_Cpu]"
+    ready: "deque[_Task]" = field(default_factory=deque)
+
+
+@dataclass(eq=False)
+class _Task:
+    asid: int
+    parent: "_Task | None"
+    instance: int
+    group: _Group
+    steps: Iterator[Step]
+    chunk: References | None = None
+    starts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    done: int = 0  # rows of the chunk that have run
+    children: int = 0  # that run
+    ended: int = 0  # children that nobody has waited for
+    waits: bool = False
+
+
+@dataclass(eq=False)
+class _Cpu:
+    number: int
+    group: "_Group | None" = None
+    clock: int = 0
+    task: _Task | None = None
+    asid: int = NOBODY  # what the last switch said
+    quantum_end: int = 0
+    next_tick: int = 0
+    idle: int = 0
+
+
+class Stage:
+    """One machine's worth of running programs. ``start`` the first ones, then ``run``."""
+
+    def __init__(
+        self,
+        meta: TraceMeta,
+        emit: Callable[[Rows], None],
+        parameters: StageParameters | None = None,
+        kernel: Parameters | None = None,
+    ) -> None:
+        """``meta`` says how many CPUs there are, and is filled in on the way."""
+        self._emit = emit
+        self._parameters = parameters or StageParameters()
+        self._cpus = [_Cpu(number, next_tick=self._parameters.tick) for number in range(meta.cpus)]
+        self._groups: dict[tuple[int, ...], _Group] = {}
+        self._emitted = 0  # instructions
+        self._kernel = GuestKernel(meta, self._count, kernel)
+        self._alive = 0
+        self._last_asid = 0
+        self._at_barrier: dict[int, list[_Task]] = {}
+
+    def start(self, program: Program, name: str, instance: int = 0, cpus: range | None = None) -> None:
+        """Let a process run ``program`` on these CPUs, all by default. CPU sets must be equal or apart."""
+        self._add(program, name, instance, self._group(tuple(cpus or range(len(self._cpus)))), None)
+
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """Run all programs to their ends. ``progress`` is told how many instructions of programs have been added."""
+        while self._alive:
+            cpu = min((cpu for cpu in self._cpus if cpu.group), key=lambda cpu: (cpu.clock, cpu.number))
+            before = self._emitted
+            ran = self._advance(cpu, cpu.task) if cpu.task else self._dispatch(cpu)
+            cpu.clock += self._emitted - before
+            progress(ran)
+            self._interrupt(cpu)
+        for cpu in self._cpus:
+            self._end_idle(cpu)
+        self._kernel.finish()
+
+    @property
+    def instructions(self) -> int:
+        """Instructions added so far, of programs and kernel."""
+        return self._emitted
+
+    # ---- processes ----------------------------------------------------------------------------------------------
+
+    def _group(self, numbers: tuple[int, ...]) -> _Group:
+        if numbers not in self._groups:
+            cpus = [self._cpus[number] for number in numbers]
+            if any(cpu.group for cpu in cpus):
+                raise ConfigError("processes share some of their CPUs, but not all")
+            self._groups[numbers] = _Group(cpus)
+            for cpu in cpus:
+                cpu.group = self._groups[numbers]
+        return self._groups[numbers]
+
+    def _add(self, program: Program, name: str, instance: int, group: _Group, parent: _Task | None) -> _Task:
+        self._last_asid += 1
+        asid = self._last_asid
+        self._kernel.start_process(schema.Process(asid, name, parent.asid if parent else NOBODY, instance))
+        process = Process(asid, instance, self._kernel.add_file)
+        task = _Task(asid, parent, instance, group, program(process))
+        group.ready.append(task)
+        self._alive += 1
+        return task
+
+    def _count(self, rows: Rows) -> None:
+        self._emitted += int(np.add.reduce(_RUNS.take(rows.kind) * rows.arg, dtype=np.int64))
+        self._emit(rows)
+
+    # ---- CPUs ---------------------------------------------------------------------------------------------------
+
+    def _dispatch(self, cpu: _Cpu) -> int:
+        """Give a CPU the first ready process, or let it idle for a slice."""
+        assert cpu.group is not None
+        if not cpu.group.ready:
+            if cpu.asid != NOBODY:
+                self._switch(cpu, NOBODY)
+            rest = self._slice_end(cpu) - cpu.clock
+            cpu.clock += rest
+            cpu.idle += rest
+            if not any(other.task or (other.group and other.group.ready) for other in self._cpus):
+                raise ConfigError("every program waits for another: a barrier has more participants than ever come")
+            return 0
+        self._end_idle(cpu)
+        cpu.task = cpu.group.ready.popleft()
+        if cpu.asid != cpu.task.asid:
+            self._switch(cpu, cpu.task.asid)
+        cpu.quantum_end = cpu.clock + self._parameters.quantum
+        return 0
+
+    def _switch(self, cpu: _Cpu, asid: int) -> None:
+        self._kernel.switch(cpu.number, cpu.asid, asid)
+        cpu.asid = asid
+
+    def _end_idle(self, cpu: _Cpu) -> None:
+        if cpu.idle:
+            self._kernel.idle(cpu.number, cpu.idle)
+            cpu.idle = 0
+            cpu.next_tick = max(cpu.next_tick, cpu.clock)  # the clock does not interrupt an idle CPU
+
+    def _slice_end(self, cpu: _Cpu) -> int:
+        return (cpu.clock // self._parameters.slice + 1) * self._parameters.slice
+
+    def _interrupt(self, cpu: _Cpu) -> None:
+        """The clock, and the end of the quantum."""
+        if cpu.task and cpu.clock >= cpu.next_tick:
+            cpu.next_tick = cpu.clock + self._parameters.tick - cpu.clock % self._parameters.tick
+            before = self._emitted
+            self._kernel.tick(cpu.number, cpu.task.asid)
+            cpu.clock += self._emitted - before
+        if cpu.task and cpu.clock >= cpu.quantum_end and cpu.task.group.ready:
+            cpu.task.group.ready.append(cpu.task)
+            cpu.task = None
+
+    # ---- steps --------------------------------------------------------------------------------------------------
+
+    def _advance(self, cpu: _Cpu, task: _Task) -> int:
+        """Run a process to the end of the slice or through its next step. Returns its instructions."""
+        if task.chunk is not None:
+            return self._run_chunk(cpu, task, task.chunk)
+        step = next(task.steps, None)
+        if step is None:
+            self._exit(cpu, task)
+        elif isinstance(step, References):
+            task.chunk, task.done = step, 0
+            instructions = np.where(step.kind == Kind.FETCH, step.arg, 0).astype(np.int64)
+            before = np.cumsum(instructions) - instructions
+            # Data rows go with the run before them.
+            task.starts = np.maximum.accumulate(np.where(step.kind == Kind.FETCH, before, 0))
+        else:
+            self._perform(cpu, task, step)
+        return 0
+
+    def _run_chunk(self, cpu: _Cpu, task: _Task, chunk: References) -> int:
+        position = int(task.starts[task.done])
+        limit = position + max(self._slice_end(cpu) - cpu.clock, 1)
+        stop = int(np.searchsorted(task.starts, limit))
+        count = stop - task.done
+        kind, vaddr, size, arg = (column[task.done : stop] for column in chunk)
+        vcpu, asid = np.full(count, cpu.number, np.uint16), np.full(count, task.asid, np.uint32)
+        rows = Rows(vcpu, asid, kind, vaddr, size, arg)  # type: ignore[arg-type]
+        self._kernel.user(cpu.number, task.asid, rows)
+        ran = int(rows.arg.sum(dtype=np.int64))
+        task.done = stop
+        if stop == len(chunk.kind):
+            task.chunk = None
+        return ran
+
+    def _exit(self, cpu: _Cpu, task: _Task) -> None:
+        self._kernel.exit(cpu.number, task.asid)
+        self._alive -= 1
+        cpu.task = None
+        if task.parent:
+            task.parent.children -= 1
+            task.parent.ended += 1
+            if task.parent.waits:
+                task.parent.waits = False
+                task.parent.ended -= 1
+                task.parent.group.ready.append(task.parent)
+
+    def _perform(self, cpu: _Cpu, task: _Task, step: Step) -> None:
+        """Steps that concern who runs; the others are calls of the OS alone."""
+        match step:
+            case p.Fork(program, name):
+                child = self._add(program, name, task.instance, task.group, task)
+                task.children += 1
+                self._kernel.fork(cpu.number, task.asid, child.asid)
+            case p.Wait():
+                self._wait(cpu, task)
+            case p.Barrier(number, participants):
+                self._arrive(cpu, task, number, participants)
+            case p.Leave():
+                self._alive -= 1
+                cpu.task = None
+            case p.Open() | p.Stat() | p.Close() | p.Read() | p.Write() | p.Preload():
+                self._use_file(cpu.number, task.asid, step)
+            case _:
+                self._call(cpu.number, task.asid, step)
+
+    def _use_file(self, vcpu: int, asid: int, step: p.Open | p.Stat | p.Close | p.Read | p.Write | p.Preload) -> None:
+        kernel = self._kernel
+        match step:
+            case p.Open(file):
+                kernel.open(vcpu, asid, file)
+            case p.Stat(file):
+                kernel.stat(vcpu, asid, file)
+            case p.Close(file):
+                kernel.close(vcpu, asid, file)
+            case p.Read(file, offset, size, buffer):
+                kernel.read(vcpu, asid, file, offset, size, buffer)
+            case p.Write(file, offset, size, buffer):
+                kernel.write(vcpu, asid, file, offset, size, buffer)
+            case p.Preload(file):
+                kernel.preload(vcpu, asid, file)
+
+    def _call(self, vcpu: int, asid: int, step: Step) -> None:
+        kernel = self._kernel
+        match step:
+            case p.Exec(file, segments):
+                kernel.execve(vcpu, asid, file)
+                for segment in segments:
+                    kernel.map(vcpu, asid, replace(segment, asid=asid))
+            case p.Map(segment, grows_heap):
+                (kernel.brk_call if grows_heap else kernel.mmap_call)(vcpu, asid)
+                kernel.map(vcpu, asid, replace(segment, asid=asid))
+            case p.Unmap(start, end):
+                kernel.mmap_call(vcpu, asid)
+                kernel.unmap(vcpu, asid, start, end)
+            case p.Resident(start, end):
+                kernel.resident(vcpu, asid, start, end)
+            case p.OtherCall():
+                kernel.syscall(vcpu, asid)
+
+    def _wait(self, cpu: _Cpu, task: _Task) -> None:
+        """The call comes first, then the process sleeps in it."""
+        self._kernel.wait(cpu.number, task.asid)
+        if task.ended:
+            task.ended -= 1
+        elif task.children:
+            task.waits = True
+            cpu.task = None
+
+    def _arrive(self, cpu: _Cpu, task: _Task, number: int, participants: int) -> None:
+        arrival = (cpu.number, task.asid, Kind.BARRIER, 0, participants, number)
+        self._emit(rows_from_records([arrival]))
+        waiting = self._at_barrier.setdefault(number, [])
+        waiting.append(task)
+        if len(waiting) < participants:
+            cpu.task = None
+            return
+        for other in waiting:
+            if other is not task:
+                other.group.ready.append(other)
+        del self._at_barrier[number]
