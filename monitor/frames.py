@@ -57,8 +57,7 @@ class MonitorFrames:
 
     def account(self, slot: int) -> None:
         """Misses on the frame up to now were on the page that it holds, or is a copy of."""
-        master = self.memmap[slot].master
-        self.history.account(self, slot, self.virtual_pages(slot if master is None else master))
+        self.history.account(self, slot)
 
     def node(self, slot: int) -> int:
         """The home node of a frame."""
@@ -182,7 +181,7 @@ class MonitorFrames:
 
     def _begin(self, slot: int) -> int:
         self.hardware.know_frames(self.memory.frames)
-        self.history.account(self, slot, ())
+        self.account(slot)
         self.memmap.begin(slot)
         return slot
 

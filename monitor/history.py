@@ -1,6 +1,5 @@
 """What happened to hot pages, for people who tune a policy. A replay keeps it only when asked."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,8 +34,8 @@ class Action:
 class History:
     """Keeps nothing."""
 
-    def account(self, frames: "MonitorFrames", slot: int, pages: Sequence[VirtualPage]) -> None:
-        """The misses on a frame up to now were on the page that these virtual pages show; nobody's if none does."""
+    def account(self, frames: "MonitorFrames", slot: int) -> None:
+        """The misses on a frame up to now were on the page that it holds, nobody's if it is not in use."""
 
     def note(
         self, frames: "MonitorFrames", slot: int, what: str, to: tuple[int, ...], reason: str, page: HotPage | None
@@ -52,8 +51,12 @@ class KeptHistory(History):
         self.missed: dict[VirtualPage, list[int]] = {}  # L2 misses by CPU on a page, named by its lowest virtual page
         self._accounted: dict[int, npt.NDArray[np.uint32]] = {}
 
-    def account(self, frames: "MonitorFrames", slot: int, pages: Sequence[VirtualPage]) -> None:
+    def account(self, frames: "MonitorFrames", slot: int) -> None:
         """Add the misses since the frame was last accounted for."""
+        pages: list[VirtualPage] = []
+        if slot in frames.memmap:
+            master = frames.memmap[slot].master
+            pages = frames.virtual_pages(slot if master is None else master)
         misses = frames.hardware.misses(slot).copy()
         new = misses - self._accounted.get(slot, np.uint32(0))
         self._accounted[slot] = misses

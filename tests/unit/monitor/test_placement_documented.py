@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from discotrace.monitor.disco import DiscoSystem
 from discotrace.monitor.placement.base import Decision, HotPage, Migrate, Policy, Reason, Stay
 from discotrace.monitor.placement.registry import GROUP, find_policy, shipped_policies
+from discotrace.replay.engine import Replay
 from discotrace.replay.machine import Migration
 from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.schema import Kind, Process, Segment, TraceMeta, rows_from_records
 from tests.machines import machine
 
 PAGE = (Path(__file__).parents[3] / "docs" / "policies.md").read_text()
@@ -34,6 +37,28 @@ def example(tmp_path: Path) -> Policy:
 def hot(misses: list[int], moves: int = 0) -> HotPage:
     """A page of node 1, made hot by CPU 0."""
     return HotPage(cpu=0, home=1, copies=(), misses=misses, writes=[0] * 6, moves=moves, per_node=2)
+
+
+def test_example__moves_a_page_in_a_replay(tmp_path: Path) -> None:
+    """CPU 0 touches a page first; CPU 1 misses on it until it is hot, and has it on its own node afterwards."""
+    path = tmp_path / "my_policy.py"
+    path.write_text(block("python"))
+    segment = Segment(1, 0x40_0000, 0x40_1000, "shared", object=1)
+    meta = TraceMeta(2, [Process(1, "p")], [segment])
+    resolved = machine(cpu__count=2, placement__policy=str(path), migration__trigger=10, migration__moves=2)
+    system = DiscoSystem(meta, resolved)
+    run = Replay(meta, system, window=1000)
+    touched = [(0, 1, Kind.LOAD, 0x40_0000, 4, 0), (1, 1, Kind.LOAD, 0x40_0000, 128 * 9, 0)]
+    run.feed(rows_from_records(touched))
+    assert home(system) == 0
+    run.feed(rows_from_records([(1, 1, Kind.LOAD, 0x40_0000 + 128 * 9, 4, 0)]))
+    assert home(system) == 1
+
+
+def home(system: DiscoSystem) -> int:
+    """The node of process 1's page."""
+    mapping = system.mappings.get(1, 0x400)
+    return system.frames.node(system.slot(mapping.vm, mapping.gfn))
 
 
 def test_example__is_short() -> None:
