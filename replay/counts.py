@@ -102,6 +102,7 @@ class Event(IntEnum):
     HOT_LEFT_OTHER = 85
     SHOOTDOWNS = 86
     TLBS_SHOT_DOWN = 87
+    RESIDENT_PAGES = 88
 
 
 EVENT_NAMES = [event.name.lower() for event in Event]

@@ -146,6 +146,8 @@ class Replay:
             self.system.end_process(asid)
         elif kind == Kind.FILE_READ:
             self.system.file_read(arg, vaddr, size)
+        elif kind == Kind.RESIDENT:
+            self.system.make_resident(asid, arg, vaddr, size)
         else:
             self.system.file_write(arg, vaddr, size)
 

@@ -81,6 +81,15 @@ class Guest:
         for first, count in runs(missing):
             self._platform.request(self._vm, file, first, count)
 
+    def make_resident(self, file: int, pages: range) -> int:
+        """These pages of a file have long been in memory; those that are not come in. Returns how many."""
+        if file in self._kernel_files:
+            return 0
+        missing = [page for page in pages if self._cache.find((file, page)) is None]
+        for first, count in runs(missing):
+            self._platform.request(self._vm, file, first, count)
+        return len(missing)
+
     def file_write(self, file: int, pages: range, begins_inside: bool) -> None:
         """The OS has new bytes for these pages. ``begins_inside``: not at the beginning of the first page."""
         if file in self._kernel_files:

@@ -64,6 +64,10 @@ class Mappings:
         """What a mapped virtual page stands for."""
         return self._by_key[key][vpn]
 
+    def has(self, key: int, vpn: int) -> bool:
+        """Whether a virtual page is mapped."""
+        return vpn in self._by_key.get(key, ())
+
     def of_key(self, key: int) -> list[int]:
         """The mapped pages of a key, ascending."""
         return sorted(self._by_key.get(key, ()))

@@ -1,5 +1,8 @@
 """The row that is being replayed: whose it is, and where what happens on its account is counted."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import numpy.typing as npt
 
@@ -20,6 +23,16 @@ class Now:
     def count(self, event: Event, times: int = 1) -> None:
         """Count an event in the current context."""
         self._counts[self.base + event] += times
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """What happens inside is on nobody's account."""
+        counts, base = self._counts, self.base
+        self._counts, self.base = np.zeros(len(Event), np.int64), 0
+        try:
+            yield
+        finally:
+            self._counts, self.base = counts, base
 
     def set(self, row: int, instructions: int, cpu: int, vm: int, base: int) -> None:
         """Another row, or another moment of it."""

@@ -20,7 +20,7 @@ from discotrace.replay.memory import MachineMemory
 from discotrace.replay.now import Now
 from discotrace.replay.partition import Partition
 from discotrace.replay.segments import Segments, kernel_files
-from discotrace.tracegen.schema import Rows, TraceMeta
+from discotrace.tracegen.schema import KERNEL_BASE, Rows, TraceMeta
 
 ReplayKernel = Callable[[State, Rows, int, I64, U64], int]
 
@@ -131,12 +131,28 @@ class System(Platform):
         inside = offset % self.machine.page_bytes > 0
         self.guests[self.now.vm].file_write(file, self._pages(offset, size), inside)
 
+    def make_resident(self, asid: int, file: int, vaddr: int, size: int) -> None:
+        """RESIDENT of the current VM: pages of a file, or without one virtual pages. Of the work nothing is counted."""
+        with self.now.uncounted():
+            if file:
+                pages = self.guests[self.now.vm].make_resident(file, self._pages(vaddr, size))
+            else:
+                pages = self._map_missing(asid if vaddr < KERNEL_BASE else kernel_key(self.now.vm), vaddr, size)
+        self.now.count(Event.RESIDENT_PAGES, pages)
+
     def forget_kernel_mappings(self, vm: int, gfn: int) -> None:
         """Kernel mappings of a page that is evicted go, in all TLBs too."""
         for key, vpn in self.mappings.pages_of(vm, gfn):
             self.hardware.shoot_down([(key, vpn)])
             self.mappings.remove(key, vpn)
             self.hardware.unmap(key, vpn)
+
+    def _map_missing(self, key: int, vaddr: int, size: int) -> int:
+        """Map those pages of a range that are not mapped. Returns how many."""
+        missing = [vpn for vpn in self._pages(vaddr, size) if not self.mappings.has(key, vpn)]
+        for vpn in missing:
+            self.map_page(key, vpn, max(vaddr, vpn * self.machine.page_bytes))
+        return len(missing)
 
     def _pages(self, offset: int, size: int) -> range:
         page_bytes = self.machine.page_bytes

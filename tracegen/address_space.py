@@ -8,11 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from discotrace.tracegen.errors import TraceError
-from discotrace.tracegen.pages import PAGE_SHIFT
-from discotrace.tracegen.schema import KERNEL_BASE, LAST_REFERENCE, Rows, Segment
+from discotrace.tracegen.pages import PAGE_SHIFT, rows_into_next_page
+from discotrace.tracegen.schema import KERNEL_BASE, LAST_REFERENCE, Segment
 
 FILTER_ENTRIES = 8192  # direct-mapped by page number; 64 KiB per process, larger than most working sets in pages
 NOTHING = np.uint64(2**64 - 1)
+Kinds = npt.NDArray[np.uint8]
+Addresses = npt.NDArray[np.uint64]
+Sizes = npt.NDArray[np.uint32]
 
 
 def pages_of(start: int, end: int) -> range:
@@ -172,12 +175,12 @@ class AddressSpace:
         """Whether a page was touched since it was mapped."""
         return page in self._touched
 
-    def first_touches(self, rows: Rows) -> Iterator[tuple[int, int]]:
-        """(index of the row, page number) of every user page that the rows touch first, in order of touch.
+    def first_touches(self, kind: Kinds, vaddr: Addresses, size: Sizes) -> Iterator[tuple[int, int]]:
+        """(index of the row, page number) of every user page that rows touch first, in order of touch.
 
         Pages touched meanwhile by a fault on another page are still reported.
         """
-        index, pages = self._unfiltered(rows)
+        index, pages = self._unfiltered(kind, vaddr, size)
         if not len(index):
             return
         unique, first = np.unique(pages, return_index=True)
@@ -186,19 +189,28 @@ class AddressSpace:
         order = np.lexsort((unique[~known], index[first[~known]]))
         yield from zip(index[first[~known]][order].tolist(), unique[~known][order].tolist(), strict=True)
 
-    def _unfiltered(self, rows: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint64]]:
+    def _unfiltered(
+        self, kind: Kinds, vaddr: Addresses, size: Sizes
+    ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.uint64]]:
         """(row index, user page) pairs that the filter does not know to be touched, by row."""
-        first = rows.vaddr >> np.uint64(PAGE_SHIFT)
-        last = (rows.vaddr + (rows.size - np.uint32(1))) >> np.uint64(PAGE_SHIFT)
-        miss = self._filter[first & np.uint64(FILTER_ENTRIES - 1)] != first
-        miss |= self._filter[last & np.uint64(FILTER_ENTRIES - 1)] != last
-        miss |= last - first > 1
+        first = vaddr >> np.uint64(PAGE_SHIFT)
+        miss = self._is_unknown(first)
+        longer = rows_into_next_page(vaddr, size)
+        if len(longer):
+            last = (vaddr[longer] + (size[longer] - np.uint32(1))) >> np.uint64(PAGE_SHIFT)
+            miss[longer] |= self._is_unknown(last) | (last - first[longer] > 1)
         candidates = np.flatnonzero(miss)
         if not len(candidates):
             return candidates, first[:0]
-        usable = (rows.kind[candidates] <= LAST_REFERENCE) & (rows.vaddr[candidates] < np.uint64(KERNEL_BASE))
-        candidates = candidates[usable]
-        counts = (last[candidates] - first[candidates]).astype(np.intp) + 1
+        candidates = candidates[(kind[candidates] <= LAST_REFERENCE) & (vaddr[candidates] < np.uint64(KERNEL_BASE))]
+        last = (vaddr[candidates] + (size[candidates] - np.uint32(1))) >> np.uint64(PAGE_SHIFT)
+        counts = (last - first[candidates]).astype(np.intp) + 1
         index = np.repeat(candidates, counts)
         step = np.arange(len(index)) - np.repeat(np.cumsum(counts) - counts, counts)
         return index, first[index] + step.astype(np.uint64)
+
+    def _is_unknown(self, pages: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Whether the filter does not know each page."""
+        place = (pages & np.uint64(FILTER_ENTRIES - 1)).view(np.int64)  # numpy would convert unsigned indices
+        unknown: npt.NDArray[np.bool_] = self._filter.take(place) != pages
+        return unknown

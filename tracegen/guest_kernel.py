@@ -109,11 +109,11 @@ class GuestKernel(GuestMemory):
         self._files.grow(file, offset + size)
         place = self._place(vcpu, asid, file)
         with self._service("write", place):
+            if size:  # before a new page of the file is touched: it was never on disk
+                self._row(place, Kind.FILE_WRITE, vaddr=offset, size=size, arg=file)
             for page in pages_of(offset, offset + size):
                 if not self._page_cache.has(file, page):
                     self._prepare_write(place, page, range(offset, offset + size), size_before)
-            if size:
-                self._row(place, Kind.FILE_WRITE, vaddr=offset, size=size, arg=file)
             self._copy(place, self._window(file, offset), size, buffer, Kind.LOAD)
 
     def preload(self, vcpu: int, asid: int, file: int) -> None:
@@ -122,7 +122,7 @@ class GuestKernel(GuestMemory):
         for page in pages_of(0, size):
             self._page_cache.descriptor(file, page)
         if size:
-            self._row(self._place(vcpu, asid, file), Kind.FILE_READ, vaddr=0, size=size, arg=file)
+            self._row(self._place(vcpu, asid, file), Kind.RESIDENT, vaddr=0, size=size, arg=file)
 
     def _prepare_write(self, place: Place, page: int, written: range, size_before: int) -> None:
         """Get an uncached page ready: read it if part of its old contents stays, clear it if part of it stays empty."""
@@ -238,6 +238,11 @@ class GuestKernel(GuestMemory):
         self._row(place, Kind.PROCESS_EXIT)
         self._free_slots.append(process.slot)
         del self._processes[asid]
+
+    def boot(self, vcpu: int) -> None:
+        """What the OS instance on a CPU has had in memory since it booted: the kernel's text and its tables."""
+        ranges = self._layout.boot_ranges(vcpu, self._meta.cpus)
+        self._emit(rows_from_records([(vcpu, KERNEL_ASID, Kind.RESIDENT, start, size, 0) for start, size in ranges]))
 
     # ---- scheduling -------------------------------------------------------------------------------------------
 

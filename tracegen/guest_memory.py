@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from discotrace.tracegen.address_space import (
     AddressSpace,
@@ -236,7 +237,7 @@ class GuestMemory:
 
     def _references(self, vcpu: int, process: _Running, rows: Rows) -> None:
         done = 0
-        for index, page in process.space.first_touches(rows):
+        for index, page in process.space.first_touches(rows.kind, rows.vaddr, rows.size):
             if process.space.has_touched(page):
                 continue  # a fault on a neighbour has mapped it
             if index > done:
@@ -245,6 +246,22 @@ class GuestMemory:
             self._fault(vcpu, process, page << PAGE_SHIFT)
         if len(rows.kind) > done:
             self._emit(slice_rows(rows, done, len(rows.kind)))
+
+    def first_touches(
+        self, asid: int, kind: npt.NDArray[np.uint8], vaddr: npt.NDArray[np.uint64], size: npt.NDArray[np.uint32]
+    ) -> Iterator[tuple[int, int]]:
+        """(row, page number) of each user page that these references of a program may touch first, in order.
+
+        For who emits the references elsewhere: ``touch`` each of the pages before its row, and make no other call for
+        the process before the last row.
+        """
+        return self._process(asid).space.first_touches(kind, vaddr, size)
+
+    def touch(self, vcpu: int, asid: int, page: int) -> None:
+        """A reference of a program to a page: the fault service, if it is the first. Raises TraceError as ``user``."""
+        process = self._process(asid)
+        if not process.space.has_touched(page):
+            self._fault(vcpu, process, page << PAGE_SHIFT)
 
     def _fault(self, vcpu: int, process: _Running, vaddr: int) -> None:
         """The service that the first touch of a page causes."""

@@ -58,14 +58,19 @@ class KernelLayout:
     """Addresses of kernel text (start of KSEG0), data and locks (behind it), stacks (KSEG2), windows (XKPHYS)."""
 
     def __init__(self, parameters: Parameters) -> None:
-        """Raises ConfigError when KSEG0 is too small."""
+        """Raises ConfigError when KSEG0, or the kernel's image, is too small."""
         self.parameters = parameters
         self.routines: dict[str, int] = {}
         end = KSEG0_START + PAGE_BYTES
         for name, size in parameters.routines.items():
             self.routines[name] = end
             end += -(-(size + ROUTINE_GAP) // ROUTINE_GAP) * ROUTINE_GAP
-        self.text_end = KSEG0_START + round_up(end - KSEG0_START)
+        self.text_end = KSEG0_START + round_up(parameters.memory.text_kib * 1024)
+        if end > self.text_end:
+            raise ConfigError(
+                f"guest kernel: the routines need {end - KSEG0_START} bytes of text, memory.text_kib gives "
+                f"{self.text_end - KSEG0_START}: raise it"
+            )
         self._place_data()
         self.text_bytes = self.text_end - KSEG0_START
         self.anonymous_window = XKPHYS_START
@@ -109,6 +114,20 @@ class KernelLayout:
         """Address of one object of a region."""
         i = self._index[region] - SPECIAL_BASES
         return int(self._starts[i]) + int(self._strides[i]) * (key % int(self._counts[i]))
+
+    def boot_ranges(self, vcpu: int, cpus: int) -> list[tuple[int, int]]:
+        """Text and tables that an OS instance on virtual CPU ``vcpu`` of ``cpus`` has booted with: (address, bytes).
+
+        Tables about memory are divided among the virtual CPUs, as memory is among virtual machines.
+        """
+        ranges = [(KSEG0_START, self.text_bytes)]
+        for name, count in self.parameters.boot.items():
+            region = self.parameters.data[name]
+            is_shared_out = region.key == "page"
+            first, past = (vcpu * count // cpus, (vcpu + 1) * count // cpus) if is_shared_out else (0, count)
+            if past > first:
+                ranges.append((self.address(name, first), (past - first) * region.stride))
+        return ranges
 
     def bases(self, places: list[Place]) -> npt.NDArray[np.uint64]:
         """One row of addresses (uint64, one column per base) for each place."""

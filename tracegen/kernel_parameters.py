@@ -30,6 +30,7 @@ class MemoryParameters:
     pipe_buffer_bytes: int
     file_window_stride_gib: int
     process_slots: int
+    text_kib: int
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Parameters:
-    """All constants of the guest kernel. ``instructions`` by service or part of one: what a fit may scale."""
+    """All constants of the guest kernel.
+
+    ``instructions`` by service or part of one: what a fit may scale. ``boot``: objects of a data region, from the first
+    on, that are in memory since the boot; of regions with the key "page" all virtual CPUs together have so many.
+    """
 
     seed: int
     warm_page_cache: bool
@@ -112,6 +117,7 @@ class Parameters:
     locks: dict[str, int]
     routines: dict[str, int]
     data: dict[str, DataRegion]
+    boot: dict[str, int]
     instructions: dict[str, int]
     paths: dict[str, tuple[Step, ...]]
 
@@ -124,6 +130,9 @@ class Parameters:
                 raise ConfigError(f"guest kernel: data.{name}.key is {region.key!r}, expected one of {', '.join(KEYS)}")
             if not 0 < region.bytes <= region.stride or region.count < 1:
                 raise ConfigError(f"guest kernel: data.{name} needs 0 < bytes <= stride and count >= 1")
+        for name, count in self.boot.items():
+            if name not in self.data or not 0 < count <= self.data[name].count:
+                raise ConfigError(f"guest kernel: boot.{name} needs a region of [data] and 1 to as many as its count")
         for name, steps in self.paths.items():
             self._check_path(name, steps)
 
@@ -171,6 +180,7 @@ def parse_parameters(text: str) -> Parameters:
         locks=_integers(_table(tree, "locks"), "locks"),
         routines=_integers(_table(tree, "routines"), "routines"),
         data={k: _fill(DataRegion, _table(_table(tree, "data"), k), f"data.{k}") for k in _table(tree, "data")},
+        boot=_integers(_table(tree, "boot"), "boot"),
         instructions=_integers(_table(tree, "instructions"), "instructions"),
         paths={name: tuple(_step(s, f"paths.{name}") for s in _list(steps, name)) for name, steps in paths.items()},
     )

@@ -49,13 +49,18 @@ def touched_pages(rows: Rows, touching: npt.NDArray[np.bool_]) -> Touched:
     """The first page of each row whose kind is in the table ``touching``; other rows get a page that is none."""
     vpn = rows.vaddr >> np.uint64(PAGE_SHIFT)
     key = np.where(rows.vaddr < np.uint64(KERNEL_BASE), rows.asid, np.uint32(KERNEL_ASID))
-    room = np.uint16(PAGE_BYTES) - (rows.vaddr.astype(np.uint16) & np.uint16(PAGE_BYTES - 1))
-    longer = np.flatnonzero(rows.size > room)
+    longer = rows_into_next_page(rows.vaddr, rows.size)
     others = np.flatnonzero(~touching[rows.kind])
     if len(others):
         vpn[others], key[others] = _NOT_A_VPN, 0
         longer = longer[touching[rows.kind[longer]]]
     return Touched(key, vpn, longer)
+
+
+def rows_into_next_page(vaddr: npt.NDArray[np.uint64], size: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
+    """Indices of the rows whose bytes do not end in their first page, ascending."""
+    room = np.uint16(PAGE_BYTES) - (vaddr.astype(np.uint16) & np.uint16(PAGE_BYTES - 1))
+    return np.flatnonzero(size > room)
 
 
 class PageIndex:

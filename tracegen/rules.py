@@ -30,7 +30,8 @@ CHECK_ROWS = 1 << 17  # rows to check at once: enough to be fast, few enough for
 _KNOWN = kind_table(*Kind)
 _PAGED = kind_table(Kind.ZERO_PAGE, Kind.FREE_PAGE)
 _TOUCHING = kind_table(Kind.FETCH, Kind.LOAD, Kind.STORE, Kind.ZERO_PAGE, Kind.FREE_PAGE)
-_FILED = kind_table(Kind.FILE_READ, Kind.FILE_WRITE)
+_SIZED = kind_table(Kind.ZERO_PAGE, Kind.FREE_PAGE, Kind.RESIDENT)
+_FILED = kind_table(Kind.FILE_READ, Kind.FILE_WRITE, Kind.RESIDENT)
 _STACKED = kind_table(Kind.ENTER, Kind.EXIT, Kind.LOCK, Kind.UNLOCK)
 _SERVICES = frozenset(Service) - {Service.UTLB_MISS}
 _UNSET = -1
@@ -161,11 +162,12 @@ class FormatChecker:
         wrong = np.flatnonzero(privileged & ((events.arg > max(Privileged)) | (events.size == 0)))
         if len(wrong):
             self._break("privileged", int(places[wrong[0]]), "expected a known class and size >= 1")
-        for place in np.flatnonzero(_FILED[events.kind]).tolist():
+        of_file = _FILED[events.kind] & ~_is_resident_memory(events)
+        for place in np.flatnonzero(of_file).tolist():
             if int(events.arg[place]) not in self._metadata.file_ids:
                 self._break("file", int(places[place]), f"file {events.arg[place]} is not declared")
                 break
-        empty = np.flatnonzero(_PAGED[events.kind] & (events.size == 0))
+        empty = np.flatnonzero(_SIZED[events.kind] & (events.size == 0))
         if len(empty):
             self._break("page", int(places[empty[0]]), "size is 0, expected at least 1")
 
@@ -223,7 +225,7 @@ class FormatChecker:
 
     def _check_spaces(self, rows: Rows) -> None:
         """Rules process, segment, page and map."""
-        rows = _with_wired_pages(rows)
+        rows = _with_resident_pages(_with_wired_pages(rows))
         touched = touched_pages(rows, _TOUCHING)
         numbers = self._pages.index.numbers(touched.key, touched.vpn)
         runs = _run_starts(rows.asid)
@@ -319,6 +321,20 @@ def _with_wired_pages(rows: Rows) -> Rows:
         return rows
     kind = np.where(wired, np.uint8(Kind.FREE_PAGE), rows.kind)
     return rows._replace(kind=kind, size=np.where(wired, np.uint32(1), rows.size))
+
+
+def _is_resident_memory(rows: Rows) -> npt.NDArray[np.bool_]:
+    """Which rows are RESIDENT rows of virtual addresses."""
+    of_memory: npt.NDArray[np.bool_] = (rows.kind == Kind.RESIDENT) & (rows.arg == 0)
+    return of_memory
+
+
+def _with_resident_pages(rows: Rows) -> Rows:
+    """The rows, those of resident virtual addresses made to look like page events."""
+    resident = _is_resident_memory(rows)
+    if not resident.any():
+        return rows
+    return rows._replace(kind=np.where(resident, np.uint8(Kind.FREE_PAGE), rows.kind))
 
 
 def _run_starts(*columns: npt.NDArray[np.unsignedinteger]) -> npt.NDArray[np.int64]:

@@ -39,6 +39,7 @@ class Kind(IntEnum):
     PROCESS_EXIT = 20
     MAP = 21
     UNMAP = 22
+    RESIDENT = 23
 
 
 LAST_REFERENCE = Kind.STORE

@@ -7,16 +7,18 @@ is therefore named after a hash of all kernel sources.
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numba
-import platformdirs
+
+from discotrace.tracegen.compiled import kept_in, kernel_folder
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 
 KERNEL_PACKAGES = ("discotrace.replay.kernels", "discotrace.monitor.kernels")
 
@@ -34,7 +36,7 @@ if (0, 61) <= numba.version_info.short < (0, 69):
     from discotrace.replay.kernels.block_compiler import BlockCompiler
 
     BLOCK_OPTIONS["pipeline_class"] = BlockCompiler
-ENTRY_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False, "cache": True}
+ENTRY_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
 def kernel(function: F) -> F:
@@ -49,16 +51,9 @@ def inlined(function: F) -> F:
     return compiled
 
 
-def entry(function: F) -> F:
+def entry(function: Callable[P, R]) -> Callable[P, R]:
     """A kernel that Python calls. Cached in ``NUMBA_CACHE_DIR`` if set, else in the user's cache folder."""
-    config: Any = numba.config  # numba fills this module when it is imported
-    before = config.CACHE_DIR
-    config.CACHE_DIR = str(cache_folder())
-    try:
-        compiled: F = numba.njit(**ENTRY_OPTIONS)(function)
-    finally:
-        config.CACHE_DIR = before
-    return compiled
+    return kept_in(cache_folder(), function, ENTRY_OPTIONS)
 
 
 def bound(compiled: F, *arguments: Any) -> F:
@@ -80,8 +75,7 @@ def cache_folder() -> Path:
         for source in sorted(resources.files(package).iterdir(), key=lambda path: path.name):
             if source.name.endswith(".py"):
                 digest.update(source.read_bytes())
-    base = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_path("discotrace") / "kernels"
-    return Path(base) / digest.hexdigest()[:16]
+    return kernel_folder(digest.hexdigest())
 
 
 def compiled_before() -> bool:

@@ -21,6 +21,7 @@ from discotrace.replay.kernels.walk import (
     BAD_SIZE,
     CPU_RANGE,
     END,
+    EVENT,
     HOT,
     MAP_PAGE,
     UNDECLARED,
@@ -32,12 +33,14 @@ from discotrace.replay.kernels.walk import (
     counts_base,
     is_user,
     say_who_runs,
+    say_whose_row,
     translate,
 )
 from discotrace.tracegen.schema import Kind, Rows
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _FETCH, _STORE, _ZERO_PAGE = int(Kind.FETCH), int(Kind.STORE), int(Kind.ZERO_PAGE)
+_RESIDENT = int(Kind.RESIDENT)
 
 # Places of the cursor: what Python and the loop tell each other.
 ROW, DONE_BYTES, TRACE_INSTRUCTIONS, WINDOW_END, CURSOR_LENGTH = 0, 1, 2, 3, 4
@@ -214,6 +217,10 @@ def replay_rows(s: State, rows: Rows, stop: int, cursor: I64, trap: U64) -> int:
                 break
             row += 1
             continue
+        if kind == _RESIDENT:
+            say_whose_row(s, trap, vm, cpu_of(s, vm, stream), current_context(s, stream))
+            code = EVENT
+            break
         cpu = run_vcpu(s, vm, stream)
         begin = row
         if kind <= _STORE and cursor[DONE_BYTES] == 0 and executes(s.system, s, stream, kind):

@@ -73,6 +73,15 @@ def say_who_runs(s: State, trap: U64, cpu: int, context: int) -> None:
 
 
 @inlined
+def say_whose_row(s: State, trap: U64, vm: int, cpu: int, context: int) -> None:
+    """Tell Python the same for a row at which no virtual CPU runs: it is of a VM's virtual CPU on that CPU."""
+    seat = s.vms.seat[vm * s.params.cpus + cpu]
+    trap[CPU] = np.uint64(cpu)
+    trap[BASE] = np.uint64((seat * N_CONTEXTS + context) * N_EVENTS)
+    trap[VM] = np.uint64(vm)
+
+
+@inlined
 def ask_for_page(s: State, trap: U64, cpu: int, context: int, key: np.uint64, vpn: np.uint64, vaddr: np.uint64) -> int:
     """Say which page Python must map, or make writable, first. Returns INVALID, for the caller to return."""
     trap[KEY] = key

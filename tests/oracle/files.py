@@ -55,6 +55,21 @@ class Files:
             if run:
                 self._request(guest, run)
 
+    def make_resident(self, file: int, offset: int, size: int) -> int:
+        """RESIDENT by the present VM: pages that are missing come in, run by run. Returns how many."""
+        guest = self.guests[self.now.vm]
+        runs: list[list[FilePage]] = []
+        for page in [] if file in self.of_kernel else self._pages(file, offset, size):
+            if page in guest.cache:
+                continue
+            if runs and runs[-1][-1].page + 1 == page.page:
+                runs[-1].append(page)
+            else:
+                runs.append([page])
+        for run in runs:
+            self._request(guest, run)
+        return sum(len(run) for run in runs)
+
     def write(self, file: int, offset: int, size: int) -> None:
         """FILE_WRITE by the present VM: a first page that is not written from its beginning is read before."""
         guest = self.guests[self.now.vm]

@@ -198,6 +198,8 @@ def _check_files(executed: list[Row], tables: Tables, system: str, totals: Count
     for row in executed:
         if row.kind in (Kind.FILE_READ, Kind.FILE_WRITE):
             pages[row.kind] += _pieces(row, page_bytes)
+    resident = sum(_pieces(row, page_bytes) for row in executed if row.kind == Kind.RESIDENT)
+    assert totals["resident_pages"] <= resident
     assert totals["disk_read_pages"] == totals["disk_pages_shared"] + totals["disk_pages_done"]
     assert totals["disk_reads"] <= totals["disk_read_pages"]
     assert totals["disk_reads_done"] <= totals["disk_pages_done"]

@@ -137,6 +137,10 @@ class Oracle:
             if kind in (Kind.MAP, Kind.UNMAP) and vaddr >= KERNEL_BASE:  # of segments that hold in every VM
                 self._change_files_or_mappings(Kind(kind), asid, vaddr, size, arg)
             return
+        self._locate(vm, stream)
+        if kind == Kind.RESIDENT:  # of which the virtual CPU knows nothing
+            self._make_resident(asid, vaddr, size, arg)
+            return
         self._begin(vm, stream)
         if self.system == "splashos" and self.services.is_left_out(stream):
             self._act_left_out(Kind(kind), asid, vaddr, size, arg)
@@ -159,11 +163,15 @@ class Oracle:
                 self.dead_vm = self.crash[0]
                 self.paging.crash(self.dead_vm)
 
+    def _locate(self, vm: int, stream: int) -> None:
+        """Whose the row is, and where."""
+        self.now.vm, self.now.stream = vm, stream
+        self.now.cpu = self.partition.cpu(vm, stream)
+        self.now.context = self.services.context(stream)
+
     def _begin(self, vm: int, stream: int) -> None:
         """Section 4, change of virtual CPU."""
-        self.now.vm, self.now.stream = vm, stream
-        self.now.cpu = cpu = self.partition.cpu(vm, stream)
-        self.now.context = self.services.context(stream)
+        cpu = self.now.cpu
         if self.vcpu_before[cpu] not in (None, (vm, stream)):
             self.now.count("vcpu_switches")
             if self.system != "native":
@@ -270,6 +278,19 @@ class Oracle:
             case Kind.PROCESS_EXIT:
                 self.now.count("process_exits")
                 self.paging.exit_process(asid)
+
+    def _make_resident(self, asid: int, vaddr: int, size: int, file: int) -> None:
+        """RESIDENT: what is missing comes in as by FILE_READ, or is mapped; only how many pages is counted."""
+        with self.now.without_counting():
+            pages = self.files.make_resident(file, vaddr, size) if file else self._map_missing(asid, vaddr, size)
+        self.now.count("resident_pages", pages)
+
+    def _map_missing(self, asid: int, vaddr: int, size: int) -> int:
+        pages = [(self.layout.page_at(first, asid, self.now.vm), first) for first, _ in self._by_page(vaddr, size)]
+        missing = [(page, first) for page, first in pages if page not in self.page_map.guest_pages]
+        for page, first in missing:
+            self.paging.mapped(page, first)
+        return len(missing)
 
     def _privileged(self, what: Privileged, asid: int, vaddr: int, size: int) -> None:
         if self.system == "splashos":

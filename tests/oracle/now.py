@@ -25,6 +25,13 @@ class Now:
             self.counts[key] = self.counts.get(key, 0) + number
 
     @contextmanager
+    def without_counting(self) -> Iterator[None]:
+        """Nothing inside is counted."""
+        before, self.counts = self.counts, {}
+        yield
+        self.counts = before
+
+    @contextmanager
     def in_context(self, context: str) -> Iterator[None]:
         """Everything inside is counted in another context."""
         before, self.context = self.context, context

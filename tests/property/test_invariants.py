@@ -19,7 +19,7 @@ from discotrace.monitor.disco import DiscoSystem
 from discotrace.replay.crash import Crash
 from discotrace.replay.engine import Replay
 from discotrace.replay.machine import Machine
-from discotrace.replay.memory import MachineMemory
+from discotrace.replay.system import System
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import Kind, Rows
 from discotrace.tracegen.writer import write_trace
@@ -189,12 +189,18 @@ def test_a_crash_changes_nothing_for_the_others(case: Case, percent: int, dead: 
 
 
 class Ledger:
-    """Stands between a system and its memory and notes which frames are out."""
+    """Stands between a system and its memory and notes which frames are out.
 
-    def __init__(self, memory: MachineMemory) -> None:
+    ``allocated`` are all that were taken but those of RESIDENT rows.
+    """
+
+    def __init__(self, system: System) -> None:
+        memory = system.memory
         self._allocate_on, self._free, self._reclaim = memory.allocate_on, memory.free, memory.reclaim
         self.taken: set[int] = set()
         self.allocated = 0
+        self._make_resident = system.make_resident
+        system.make_resident = self.make_resident  # type: ignore[method-assign]
         memory.allocate_on = self.allocate_on  # type: ignore[method-assign]
         memory.free = self.free  # type: ignore[method-assign]
         memory.reclaim = self.reclaim  # type: ignore[method-assign]
@@ -207,6 +213,11 @@ class Ledger:
             self.allocated += 1
         return slot
 
+    def make_resident(self, asid: int, file: int, vaddr: int, size: int) -> None:
+        before = self.allocated
+        self._make_resident(asid, file, vaddr, size)
+        self.allocated = before
+
     def free(self, slot: int) -> None:
         self.taken.remove(slot)
         self._free(slot)
@@ -218,7 +229,7 @@ class Ledger:
 
 def with_ledger(case: Case) -> tuple[Replay, Ledger]:
     system = new_system(case.system, case.meta, Machine.from_tables(case.tables))
-    ledger = Ledger(system.memory)
+    ledger = Ledger(system)
     run = Replay(case.meta, system, case.window, Crash(*case.crash) if case.crash else None)
     run.feed(case.rows)
     return run, ledger

@@ -118,6 +118,16 @@ class MonitorMemory(RuleBasedStateMachine):
             self._use_file(Kind.FILE_READ, stream, who, (file, 0, 3), 0)
         self._use_file(Kind.FILE_READ, stream, who, part, 0)
 
+    @rule(stream=NUMBER, who=NUMBER, part=PARTS)
+    def find_file_in_memory(self, stream: int, who: int, part: Part) -> None:
+        self._use_file(Kind.RESIDENT, stream, who, part, 0)
+
+    @rule(stream=NUMBER, who=NUMBER, where=NUMBER)
+    def find_page_in_memory(self, stream: int, who: int, where: int) -> None:
+        asid, vaddr = self._target(stream, who, where)
+        if vaddr:
+            self._row(stream, asid, Kind.RESIDENT, vaddr, PAGE, 0)
+
     @rule(stream=NUMBER, number=NUMBER)
     def map_segment(self, stream: int, number: int) -> None:
         possible = [n for n, segment in self._reachable(False) if segment.by_event]

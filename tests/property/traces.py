@@ -224,7 +224,7 @@ def _file_pages(rows: Rows, page_bytes: int) -> set[tuple[str, int, int]]:
     return {
         ("file", file, page)
         for kind, offset, size, file in zip(*columns, strict=True)
-        if kind in (Kind.FILE_READ, Kind.FILE_WRITE)
+        if kind in (Kind.FILE_READ, Kind.FILE_WRITE) or (kind == Kind.RESIDENT and file)
         for page in range(offset // page_bytes, (offset + size - 1) // page_bytes + 1)
     }
 
@@ -234,7 +234,8 @@ def _pages_touched(rows: Rows, page_bytes: int) -> set[tuple[int, int]]:
     columns = (rows.asid.tolist(), rows.kind.tolist(), rows.vaddr.tolist(), rows.size.tolist(), rows.arg.tolist())
     for asid, kind, vaddr, size, arg in zip(*columns, strict=True):
         is_wired = kind == Kind.PRIVILEGED and arg == Privileged.WIRED and vaddr != 0
-        if is_wired or kind in (Kind.FETCH, Kind.LOAD, Kind.STORE, Kind.ZERO_PAGE):
+        is_resident = kind == Kind.RESIDENT and not arg
+        if is_wired or is_resident or kind in (Kind.FETCH, Kind.LOAD, Kind.STORE, Kind.ZERO_PAGE):
             last = vaddr + (0 if is_wired else size - 1)
             key = 0 if vaddr >> 63 else asid
             pages |= {(key, vpn) for vpn in range(vaddr // page_bytes, last // page_bytes + 1)}

@@ -26,6 +26,7 @@ ACTIONS = (
     *("STORE",) * 16,
     *("ENTER", "EXIT", "PRIVILEGED", "LOCK", "SWITCH", "MAP", "ZERO_PAGE") * 2,
     *("FILE_READ", "FILE_WRITE") * 5,
+    *("RESIDENT",) * 4,
     *("SHARE",) * 8,
     *("BARRIER", "IDLE", "FREE_PAGE", "UNMAP", "PROCESS_EXIT"),
 )
@@ -188,6 +189,17 @@ class Writer:
 
     def _file_write(self, step: Step) -> None:
         self._file(Kind.FILE_WRITE, step)
+
+    def _resident(self, step: Step) -> None:
+        """A stretch of a file, or of what an address space holds."""
+        if step.c % 2:
+            self._file(Kind.RESIDENT, step._replace(c=step.c // 2))
+            return
+        segment = self._target(step)
+        if segment is not None:
+            vaddr = self._page_of(segment, step) + (0, 0, 100, self.unit - 1)[step.b // 8 % 4]
+            size = (1, self.unit, 2 * self.unit, 3 * self.unit + 5)[step.c // 2 % 4]
+            self._add(Kind.RESIDENT, vaddr, min(size, self._held_until(segment) - vaddr), 0)
 
     def _file(self, kind: Kind, step: Step) -> None:
         """A stretch of a file: pages and parts of them, up to five and a bit."""

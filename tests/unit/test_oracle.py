@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 
 from discotrace.replay.machine import Machine
-from discotrace.tracegen.schema import KSEG0_START, KSEG2_START, Kind, Privileged, Segment, Service, slice_rows
+from discotrace.tracegen.schema import KSEG0_START, KSEG2_START, File, Kind, Privileged, Segment, Service, slice_rows
 from tests.oracle.by_hand import PAGE, USER, Record, check_state, event, load, meta, replay, store, tables, totals
 from tests.oracle.laws import check_laws
 from tests.oracle.machine import Oracle
@@ -37,6 +37,15 @@ def test_tlb__an_entry_serves_a_pair_of_pages_once_both_are_mapped() -> None:
         "l1d_load_hits": 1,
         "l2_load_local": 1,
     }
+
+
+@pytest.mark.parametrize("system", ["native", "disco"])
+def test_resident__only_pages_that_were_missing_count_and_nothing_else(system: str) -> None:
+    files = (File(1, "/f", 4 * PAGE),)
+    found = [event(Kind.RESIDENT, 0, 2 * PAGE, 1), event(Kind.RESIDENT, USER + 100, PAGE, 0)]
+    oracle = replay([*found, event(Kind.RESIDENT, 0, 3 * PAGE, 1)], tables(), meta(files=files), system)
+    assert oracle.counts == {(0, 0, 0, "user", "resident_pages"): 5}
+    assert len(oracle.mappings) == 2
 
 
 def test_tlb__random_counts_down_with_instructions_from_the_top_to_wired_and_wraps() -> None:

@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from discotrace.tracegen.schema import TraceMeta
 from discotrace.tracegen.workloads.stage import Stage, StageParameters
 from discotrace.tracegen.workloads.workload import Workload
-from discotrace.tracegen.writer import COMPRESSION_LEVEL, TraceWriter
+from discotrace.tracegen.writer import TraceWriter
+
+COMPRESSION_LEVEL = 3  # of zstd; docs/performance.md, Generation, has what other levels cost
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Preload:
-    """Find a whole file in memory, as if an earlier run had read it: one request, no instructions."""
+    """Find a whole file in memory, as if an earlier run had read it: no request, no instructions."""
 
     file: int
 

@@ -10,20 +10,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-import numpy.typing as npt
-
 from discotrace.tracegen import schema
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.guest_kernel import GuestKernel
 from discotrace.tracegen.kernel_parameters import Parameters
-from discotrace.tracegen.pages import kind_table
 from discotrace.tracegen.schema import Kind, Rows, TraceMeta, rows_from_records
 from discotrace.tracegen.workloads import program as p
+from discotrace.tracegen.workloads.chunk import Chunk, Outlet, run_starts
 from discotrace.tracegen.workloads.program import Process, Program, References, Step
 
 NOBODY = 0
-_RUNS = kind_table(Kind.FETCH, Kind.ZERO_PAGE)  # kinds whose ``arg`` is instructions
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,7 @@ class _Task:
     instance: int
     group: _Group
     steps: Iterator[Step]
-    chunk: References | None = None
-    starts: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
-    done: int = 0  # rows of the chunk that have run
+    chunk: Chunk | None = None  # references that have not all run
     children: int = 0  # that run
     ended: int = 0  # children that nobody has waited for
     waits: bool = False
@@ -87,12 +81,11 @@ class Stage:
         kernel: Parameters | None = None,
     ) -> None:
         """``meta`` says how many CPUs there are, and is filled in on the way."""
-        self._emit = emit
+        self._outlet = Outlet(emit)
         self._parameters = parameters or StageParameters()
         self._cpus = [_Cpu(number, next_tick=self._parameters.tick) for number in range(meta.cpus)]
         self._groups: dict[tuple[int, ...], _Group] = {}
-        self._emitted = 0  # instructions
-        self._kernel = GuestKernel(meta, self._count, kernel)
+        self._kernel = GuestKernel(meta, self._outlet.pass_on, kernel)
         self._alive = 0
         self._last_asid = 0
         self._at_barrier: dict[int, list[_Task]] = {}
@@ -103,21 +96,24 @@ class Stage:
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> None:
         """Run all programs to their ends. ``progress`` is told how many instructions of programs have been added."""
+        for cpu in self._cpus:
+            self._kernel.boot(cpu.number)
         while self._alive:
             cpu = min((cpu for cpu in self._cpus if cpu.group), key=lambda cpu: (cpu.clock, cpu.number))
-            before = self._emitted
+            before = self._outlet.instructions
             ran = self._advance(cpu, cpu.task) if cpu.task else self._dispatch(cpu)
-            cpu.clock += self._emitted - before
+            cpu.clock += self._outlet.instructions - before
             progress(ran)
             self._interrupt(cpu)
         for cpu in self._cpus:
             self._end_idle(cpu)
         self._kernel.finish()
+        self._outlet.flush()
 
     @property
     def instructions(self) -> int:
         """Instructions added so far, of programs and kernel."""
-        return self._emitted
+        return self._outlet.instructions
 
     # ---- processes ----------------------------------------------------------------------------------------------
 
@@ -140,10 +136,6 @@ class Stage:
         group.ready.append(task)
         self._alive += 1
         return task
-
-    def _count(self, rows: Rows) -> None:
-        self._emitted += int(np.add.reduce(_RUNS.take(rows.kind) * rows.arg, dtype=np.int64))
-        self._emit(rows)
 
     # ---- CPUs ---------------------------------------------------------------------------------------------------
 
@@ -183,9 +175,9 @@ class Stage:
         """The clock, and the end of the quantum."""
         if cpu.task and cpu.clock >= cpu.next_tick:
             cpu.next_tick = cpu.clock + self._parameters.tick - cpu.clock % self._parameters.tick
-            before = self._emitted
+            before = self._outlet.instructions
             self._kernel.tick(cpu.number, cpu.task.asid)
-            cpu.clock += self._emitted - before
+            cpu.clock += self._outlet.instructions - before
         if cpu.task and cpu.clock >= cpu.quantum_end and cpu.task.group.ready:
             cpu.task.group.ready.append(cpu.task)
             cpu.task = None
@@ -200,29 +192,22 @@ class Stage:
         if step is None:
             self._exit(cpu, task)
         elif isinstance(step, References):
-            task.chunk, task.done = step, 0
-            instructions = np.where(step.kind == Kind.FETCH, step.arg, 0).astype(np.int64)
-            before = np.cumsum(instructions) - instructions
-            # Data rows go with the run before them.
-            task.starts = np.maximum.accumulate(np.where(step.kind == Kind.FETCH, before, 0))
+            touches = deque(self._kernel.first_touches(task.asid, step.kind, step.vaddr, step.size))
+            task.chunk = Chunk(task.asid, step, run_starts(step), touches)
         else:
             self._perform(cpu, task, step)
         return 0
 
-    def _run_chunk(self, cpu: _Cpu, task: _Task, chunk: References) -> int:
-        position = int(task.starts[task.done])
-        limit = position + max(self._slice_end(cpu) - cpu.clock, 1)
-        stop = int(np.searchsorted(task.starts, limit))
-        count = stop - task.done
-        kind, vaddr, size, arg = (column[task.done : stop] for column in chunk)
-        vcpu, asid = np.full(count, cpu.number, np.uint16), np.full(count, task.asid, np.uint32)
-        rows = Rows(vcpu, asid, kind, vaddr, size, arg)  # type: ignore[arg-type]
-        self._kernel.user(cpu.number, task.asid, rows)
-        ran = int(rows.arg.sum(dtype=np.int64))
-        task.done = stop
-        if stop == len(chunk.kind):
+    def _run_chunk(self, cpu: _Cpu, task: _Task, chunk: Chunk) -> int:
+        begin, stop = chunk.done, chunk.stop(max(self._slice_end(cpu) - cpu.clock, 1))
+        while chunk.touches and chunk.touches[0][0] < stop:
+            row, page = chunk.touches.popleft()
+            self._outlet.run(cpu.number, chunk, row)
+            self._kernel.touch(cpu.number, task.asid, page)
+        self._outlet.run(cpu.number, chunk, stop)
+        if chunk.has_run:
             task.chunk = None
-        return ran
+        return int(chunk.starts[stop] - chunk.starts[begin])
 
     def _exit(self, cpu: _Cpu, task: _Task) -> None:
         self._kernel.exit(cpu.number, task.asid)
@@ -300,7 +285,7 @@ class Stage:
 
     def _arrive(self, cpu: _Cpu, task: _Task, number: int, participants: int) -> None:
         arrival = (cpu.number, task.asid, Kind.BARRIER, 0, participants, number)
-        self._emit(rows_from_records([arrival]))
+        self._outlet.pass_on(rows_from_records([arrival]))
         waiting = self._at_barrier.setdefault(number, [])
         waiting.append(task)
         if len(waiting) < participants:

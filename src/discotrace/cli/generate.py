@@ -46,8 +46,8 @@ def generate(
     ] = 5_000,
     tick: Annotated[int, typer.Option(help="Instructions between clock interrupts of a CPU.")] = 1_000_000,
     compression: Annotated[
-        int, typer.Option(help="Level of zstd: 19 makes the file a fifth smaller, much slower.", min=1, max=22)
-    ] = 9,
+        int, typer.Option(help="Level of zstd: 9 makes files 6 to 31 % smaller, at 1.5 times the time.", min=1, max=22)
+    ] = 3,
     list_workloads: Annotated[bool, typer.Option("--list", help="List the workloads.")] = False,
     show_knobs: Annotated[bool, typer.Option("--knobs", help="Show the workload's knobs.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,

@@ -63,6 +63,11 @@ def file_read(page: int, pages: int = 1, file: int = 1, vcpu: int = 0, asid: int
     return (vcpu, asid, Kind.FILE_READ, page * PAGE, pages * PAGE, file)
 
 
+def resident(vaddr: int, pages: int = 1, file: int = 0, vcpu: int = 0, asid: int = 1) -> Record:
+    """Whole pages, of a file or of virtual addresses, that have been in memory since before the trace began."""
+    return (vcpu, asid, Kind.RESIDENT, vaddr, pages * PAGE, file)
+
+
 def file_write(page: int, pages: int = 1, file: int = 1, vcpu: int = 0, asid: int = 1) -> Record:
     """The OS has new bytes for whole pages of a file."""
     return (vcpu, asid, Kind.FILE_WRITE, page * PAGE, pages * PAGE, file)

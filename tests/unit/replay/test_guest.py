@@ -146,6 +146,36 @@ def test_read__kernel_files_are_passed_over() -> None:
     assert not os.counts.any()
 
 
+def test_resident__missing_pages_are_requested_run_by_run() -> None:
+    os = Asked(cache_pages=5)
+    os.guest.file_read(FILE, range(2, 3))
+    os.heard()
+    assert os.guest.make_resident(FILE, range(5)) == 4
+    assert [asked for asked in os.heard() if asked[0] == "request"] == [
+        ("request", FILE, 0, 2),
+        ("request", FILE, 3, 2),
+    ]
+    assert os.counts[Event.BUFFER_HITS] == 0
+
+
+def test_resident__a_page_that_is_there_is_not_used() -> None:
+    """Page 0 came first, and is dropped first."""
+    os = Asked(cache_pages=2)
+    for page in range(2):
+        os.guest.file_read(FILE, range(page, page + 1))
+        os.heard()
+    assert os.guest.make_resident(FILE, range(1)) == 0
+    os.heard()
+    os.guest.file_read(FILE, range(5, 6))
+    assert ("unmap", 0) in os.heard()
+
+
+def test_resident__kernel_files_are_passed_over() -> None:
+    os = Asked()
+    assert os.guest.make_resident(KERNEL_FILE, range(4)) == 0
+    assert os.heard() == []
+
+
 def test_write__a_whole_page_takes_one_and_half_a_page_is_requested() -> None:
     os = Asked()
     os.guest.file_write(FILE, range(2), begins_inside=True)

@@ -49,6 +49,12 @@ def test_remove__gives_the_mapping_and_leaves_the_others() -> None:
     assert one.all() == {}
 
 
+def test_has__the_page_of_that_key_alone() -> None:
+    one = mapped((1, 5, 0, 9))
+    assert [one.has(1, 5), one.has(1, 6), one.has(2, 5)] == [True, False, False]
+    assert one.all().keys() == {(1, 5)}
+
+
 def test_of_key__ascending_and_of_that_key_alone() -> None:
     one = mapped((1, 9, 0, 1), (1, 2, 0, 2), (1 + PAGE_TABLE_KEY, 0, 0, 3))
     assert one.of_key(1) == [2, 9]

@@ -31,7 +31,7 @@ def space_with(*spans: tuple[int, int]) -> AddressSpace:
 
 
 def touch_all(space: AddressSpace, rows: Rows) -> list[tuple[int, int]]:
-    found = list(space.first_touches(rows))
+    found = list(space.first_touches(rows.kind, rows.vaddr, rows.size))
     for _, page in found:
         space.touch(page)
     return found

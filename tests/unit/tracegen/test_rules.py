@@ -72,6 +72,8 @@ def broken(*records: Record) -> list[tuple[str, int]]:
         [(0, 1, Kind.FILE_READ, 1 << 40, 100, 5), (0, 1, Kind.FILE_WRITE, 0, 0, 5)],
         [(0, 1, Kind.ZERO_PAGE, 0x402000, PAGE, 1024), (0, 1, Kind.FREE_PAGE, 0x403000, PAGE, 0)],
         [GOOD, (0, 1, Kind.PROCESS_EXIT, 0, 0, 0), (0, 2, Kind.SWITCH, 0, 0, 1), (0, 2, LOAD, 0x400000, 8, 0)],
+        [(0, 1, Kind.RESIDENT, 1 << 40, 100, 5), (0, 1, Kind.RESIDENT, 0x402FFF, PAGE, 0)],
+        [(0, 0, Kind.RESIDENT, KSEG0_START, PAGE, 0), (1, 1, Kind.RESIDENT, KSEG0_START, 1, 0)],
         [(0, 1, Kind.IDLE, 0, 100, 0), (0, 1, Kind.BARRIER, 0, 2, 7)],
     ],
 )
@@ -83,7 +85,7 @@ def test_sound_traces_break_no_rule(records: list[Record]) -> None:
     ("rule", "row", "records"),
     [
         ("kind", 1, [GOOD, (0, 1, 3, 0, 0, 0)]),
-        ("kind", 0, [(0, 1, 23, 0, 0, 0)]),
+        ("kind", 0, [(0, 1, 24, 0, 0, 0)]),
         ("cpu", 1, [GOOD, (2, 1, LOAD, 0x402000, 8, 0)]),
         ("process", 0, [(0, 3, LOAD, KSEG0_START, 8, 0)]),
         ("process", 0, [(0, 0, Kind.PROCESS_EXIT, 0, 0, 0)]),
@@ -116,6 +118,7 @@ def test_sound_traces_break_no_rule(records: list[Record]) -> None:
         ("switch", 2, [GOOD, (1, 1, LOAD, 0x402000, 8, 0), (0, 2, LOAD, 0x400000, 8, 0)]),
         ("file", 0, [(0, 1, Kind.FILE_READ, 0, 1, 6)]),
         ("file", 1, [(0, 1, Kind.FILE_READ, 0, 1, 5), (0, 1, Kind.FILE_WRITE, 0, 1, 0)]),
+        ("file", 0, [(0, 1, Kind.RESIDENT, 0, 1, 6)]),
         ("map", 0, [(0, 1, Kind.MAP, 0x500000, 0, 99)]),
         ("map", 0, [(0, 1, Kind.MAP, 0x501000, 0, LATE)]),
         ("map", 0, [(0, 2, Kind.MAP, 0x500000, 0, LATE)]),
@@ -128,6 +131,10 @@ def test_sound_traces_break_no_rule(records: list[Record]) -> None:
         ("page", 0, [(0, 1, Kind.ZERO_PAGE, 0x404000, PAGE, 1)]),
         ("page", 0, [(0, 1, Kind.FREE_PAGE, 0x403000, PAGE + 1, 0)]),
         ("page", 1, [GOOD, (0, 1, Kind.ZERO_PAGE, 0x402000, 0, 1)]),
+        ("page", 0, [(0, 1, Kind.RESIDENT, 0x403000, PAGE + 1, 0)]),
+        ("page", 0, [(0, 0, Kind.RESIDENT, 0x402000, PAGE, 0)]),
+        ("page", 1, [GOOD, (0, 1, Kind.RESIDENT, 0x402000, 0, 0)]),
+        ("page", 0, [(0, 1, Kind.RESIDENT, 0, 0, 5)]),
         ("page", 1, [GOOD, (0, 1, Kind.PRIVILEGED, 0x404000, 2, Privileged.WIRED)]),
     ],
 )

@@ -17,12 +17,15 @@ from discotrace.tracegen.workloads.program import (
     Close,
     Exec,
     Fork,
+    Leave,
     Map,
     Open,
     OtherCall,
+    Preload,
     Process,
     Program,
     Read,
+    Resident,
     Stat,
     Step,
     Unmap,
@@ -36,6 +39,7 @@ TEXT, DATA = 0x40_0000, 0x1000_0000
 BODY = Block(TEXT, 10)
 IMAGE_BYTES = 8192
 DATA_BYTES = 1 << 16
+PAGE = 4096
 
 
 def image(process: Process) -> Exec:
@@ -103,6 +107,16 @@ def stretches(column: np.ndarray) -> tuple[list[int], list[int]]:
 # ---- rows ---------------------------------------------------------------------------------------------------------
 
 
+def test_every_cpu_begins_with_a_booted_kernel() -> None:
+    show = Show(cpus=2)
+    show.stage.start(runner(), "p", cpus=range(1))
+    rows = show.run()
+    is_resident = rows.kind == Kind.RESIDENT
+    count = int(is_resident.sum())
+    assert is_resident[:count].all()
+    assert stretches(rows.vcpu[:count])[0] == [0, 1]
+
+
 @pytest.mark.parametrize("slice_instructions", [1, 7, 100, 5_000])
 def test_cuts_at_slices_keep_every_row_and_its_order(slice_instructions: int) -> None:
     show = Show(cpus=2, parameters=StageParameters(slice=slice_instructions))
@@ -139,6 +153,15 @@ def test_equal_programs_give_equal_rows() -> None:
     first, second = (concat_rows(_two_loops().parts) for _ in range(2))
     for left, right in zip(first, second, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def test_slices_with_nothing_in_between_go_out_together() -> None:
+    show = Show(parameters=StageParameters(slice=100, tick=10**9))
+    show.stage.start(runner(iterations=100_000), "p")
+    show.run()
+    longest = max(show.parts, key=lambda part: len(part.kind))
+    assert len(longest.kind) > 100_000
+    assert (longest.asid == 1).all()
 
 
 def test_progress_adds_up_to_the_instructions_of_programs() -> None:
@@ -312,7 +335,7 @@ def test_children_run_on_the_cpus_of_their_parent() -> None:
     child = Fork(lambda _: loop(100), "child")
     show.stage.start(runner(child, child, child, Wait(), Wait(), Wait()), "parent", cpus=range(2, 4))
     rows = show.run()
-    assert set(rows.vcpu.tolist()) == {2, 3}
+    assert set(rows.vcpu[rows.kind != Kind.RESIDENT].tolist()) == {2, 3}
 
 
 def test_instances_are_those_of_the_ancestor() -> None:
@@ -347,6 +370,70 @@ def test_every_system_call_enters_its_service() -> None:
     assert entries(rows, Service.MMAP) == 2
     assert all(segment.asid == 1 for segment in show.meta.segments if segment.by_event)
     assert (rows.kind == Kind.MAP).sum() == 4
+
+
+# ---- what was before the trace, and what comes after it -----------------------------------------------------------
+
+
+def faults_with(*steps: Step) -> int:
+    """Pages that a loop over all data has to have cleared, after these steps."""
+    show = Show()
+    show.stage.start(runner(*steps, iterations=DATA_BYTES // 4), "p")
+    return entries(show.run(), Service.DEMAND_ZERO)
+
+
+def test_resident_pages_do_not_fault_and_others_do() -> None:
+    pages = DATA_BYTES // PAGE
+    assert faults_with() == pages
+    assert faults_with(Resident(DATA, DATA + DATA_BYTES)) == 0
+    assert faults_with(Resident(DATA + PAGE, DATA + 4 * PAGE)) == pages - 3
+
+
+def test_resident_pages_that_are_unmapped_are_gone() -> None:
+    again = Map(Segment(0, DATA, DATA + DATA_BYTES, "anonymous"))
+    assert faults_with(Resident(DATA, DATA + DATA_BYTES), Unmap(DATA, DATA + DATA_BYTES), again) == DATA_BYTES // PAGE
+
+
+def test_a_process_that_leaves_keeps_its_memory_and_gives_up_its_cpu() -> None:
+    show = Show()
+    show.stage.start(runner(*loop(100), Leave(), iterations=0), "leaves")
+    show.stage.start(runner(iterations=100), "stays")
+    rows = show.run()
+    left = rows.asid == 1
+    assert not np.isin(rows.kind[left], [Kind.PROCESS_EXIT, Kind.UNMAP, Kind.FREE_PAGE]).any()
+    assert len(user(rows, 2).kind) == 200
+    assert rows.asid[rows.kind == Kind.PROCESS_EXIT].tolist() == [2]
+
+
+def test_preloaded_files_are_told_of_in_one_row_and_never_read_from_disk() -> None:
+    def start(*, preloads: bool) -> tuple[Rows, int]:
+        def program(process: Process) -> Iterator[Step]:
+            file = process.file("/data", DATA_BYTES, 0)
+            if preloads:
+                yield from (Preload(file), Preload(image(process).file))
+            yield image(process)
+            yield Read(file, 0, DATA_BYTES, DATA)
+            yield from loop(10)
+
+        show = Show()
+        show.stage.start(program, "p")
+        rows = show.run()
+        (file,) = (file.id for file in show.meta.files if file.name == "/data")
+        return rows, file
+
+    (cold, _), (warm, file) = start(preloads=False), start(preloads=True)
+    told = (warm.kind == Kind.RESIDENT) & (warm.arg == file)
+    assert list(zip(warm.vaddr[told].tolist(), warm.size[told].tolist(), strict=True)) == [(0, DATA_BYTES)]
+    assert entries(cold, Service.PAGE_IN) + entries(cold, Service.QUICK_FAULT) == entries(warm, Service.QUICK_FAULT)
+    assert entries(warm, Service.PAGE_IN) == 0
+    assert instructions_in(warm, Service.READ) < instructions_in(cold, Service.READ)  # no requests to the disk
+
+
+def instructions_in(rows: Rows, service: Service) -> int:
+    """Of one call without others inside it, in a trace of one CPU."""
+    (first,) = np.flatnonzero((rows.kind == Kind.ENTER) & (rows.arg == service))
+    (last,) = np.flatnonzero((rows.kind == Kind.EXIT) & (rows.arg == service))
+    return int(rows.arg[first:last][rows.kind[first:last] == Kind.FETCH].sum(dtype=np.int64))
 
 
 # ---- generate -----------------------------------------------------------------------------------------------------
