@@ -8,10 +8,10 @@ All take ``out`` (the rows of the trace, room for at least ``ROOM`` rows), begin
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled_with
 from discotrace.tracegen.workloads import database_layout as d
 from discotrace.tracegen.workloads.database_layout import FUNCTIONS, Places
 from discotrace.tracegen.workloads.program import References
@@ -30,21 +30,9 @@ CLEAR, BUILD, PROJECT, PROBE, CHAIN, SEND, RECEIVE, GROUP, GROUP_NEW, AGGREGATE 
 POINTERS, SIFT, COMPARE, PUBLISH, MERGE = range(18, len(FUNCTIONS))
 ORDERS_PER_PAGE, LINES_PER_PAGE = d.rows_per_page(d.ORDER_BYTES), d.rows_per_page(d.LINE_BYTES)
 CUSTOMERS_PER_PAGE = d.rows_per_page(d.CUSTOMER_BYTES)
-
-
-def compiled(function: F) -> F:
-    """Compiled by Numba; kept on disk."""
-    decorate: Any = numba.njit(cache=True)
-    made: F = decorate(function)
-    return made
-
-
-def helper(function: F) -> F:
-    """Compiled to be called by compiled functions alone, which takes half the time."""
-    options: dict[str, Any] = {"cache": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    decorate: Any = numba.njit(**options)
-    made: F = decorate(function)
-    return made
+compiled = compiled_with()
+# To be called by compiled functions alone, which takes half the time to compile.
+helper = compiled_with(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Orders(NamedTuple):
@@ -234,12 +222,20 @@ def insert(out: References, n: int, at: Places, table: OrderTable, key: int) -> 
 
 
 @helper
-def enter_page(out: References, n: int, at: Places, frame_of: Longs, page: int) -> tuple[int, int]:
-    """The scan comes to a page of its table."""
-    n, frame = fix(out, n, at, frame_of, page)
-    n = call(out, n, at, SCAN_PAGE)
-    n = put(out, n, LOAD, frame, 24, 0)
-    return n, frame
+def scan_row(
+    out: References, n: int, at: Places, frame_of: Longs, frame: int, page: int, number: int, fixes: bool, size: int
+) -> tuple[int, int, int]:
+    """The scan comes to a row of ``size`` bytes, the ``number``-th of its page, which it pins first if it ``fixes``.
+
+    ``frame``: of the page if that is pinned already. Returns the rows, the frame's and the row's address.
+    """
+    if fixes:
+        n, frame = fix(out, n, at, frame_of, page)
+        n = call(out, n, at, SCAN_PAGE)
+        n = put(out, n, LOAD, frame, 24, 0)
+    n = call(out, n, at, SCAN_ROW)
+    n, row = slot(out, n, frame, number, size)
+    return n, frame, row
 
 
 @compiled
@@ -260,10 +256,11 @@ def build_orders(
     for i in range(first, last):
         if n + ROOM > len(out.kind):
             return i, n
-        if i == first or i % ORDERS_PER_PAGE == 0:
-            n, frame = enter_page(out, n, at, frame_of, first_page + i // ORDERS_PER_PAGE)
-        n = call(out, n, at, SCAN_ROW)
-        n, row = slot(out, n, frame, i % ORDERS_PER_PAGE, d.ORDER_BYTES)
+        number = i % ORDERS_PER_PAGE
+        fixes = i == first or number == 0
+        n, frame, row = scan_row(
+            out, n, at, frame_of, frame, first_page + i // ORDERS_PER_PAGE, number, fixes, d.ORDER_BYTES
+        )
         n = put(out, n, LOAD, row + d.ORDER_DATE, 4, 0)
         if query.ordered_from <= orders.date[i] < query.ordered_to:
             n = call(out, n, at, FETCH_ORDER)
@@ -272,7 +269,7 @@ def build_orders(
             n, balance = find_customer(out, n, at, frame_of, customers, orders.customer[i])
             if balance >= query.balance:
                 n = insert(out, n, at, table, orders.key[i])
-        if i + 1 == last or (i + 1) % ORDERS_PER_PAGE == 0:
+        if i + 1 == last or number + 1 == ORDERS_PER_PAGE:
             n = unfix(out, n, at, frame)
     return last, n
 
@@ -324,10 +321,11 @@ def probe_lines(
     for i in range(first, last):
         if n + ROOM > len(out.kind):
             return i, n
-        if i == first or i % LINES_PER_PAGE == 0:
-            n, frame = enter_page(out, n, at, frame_of, first_page + i // LINES_PER_PAGE)
-        n = call(out, n, at, SCAN_ROW)
-        n, row = slot(out, n, frame, i % LINES_PER_PAGE, d.LINE_BYTES)
+        number = i % LINES_PER_PAGE
+        fixes = i == first or number == 0
+        n, frame, row = scan_row(
+            out, n, at, frame_of, frame, first_page + i // LINES_PER_PAGE, number, fixes, d.LINE_BYTES
+        )
         n = put(out, n, LOAD, row + d.LINE_SHIPPED, 4, 0)
         if query.shipped_from <= lines.shipped[i] < query.shipped_to:
             n = call(out, n, at, PROJECT)
@@ -338,7 +336,7 @@ def probe_lines(
                 n = call(out, n, at, PROJECT)
                 n = put(out, n, LOAD, row + d.LINE_PRICE, 16, 0)
                 n = send(out, n, at, work, lines.part[i], lines.price[i] * (1 - lines.discount[i]))
-        if i + 1 == last or (i + 1) % LINES_PER_PAGE == 0:
+        if i + 1 == last or number + 1 == LINES_PER_PAGE:
             n = unfix(out, n, at, frame)
     return last, n
 

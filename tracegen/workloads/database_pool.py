@@ -8,17 +8,22 @@ import numpy as np
 import numpy.typing as npt
 
 NOWHERE = -1
+GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, are as evenly spread as can be
 
 
 class Pool:
     """Frames and their pages. ``frame_of``: frame of each page, -1 = not in the pool."""
 
     def __init__(self, rng: np.random.Generator, pages: int, frames: int, first_bound: int) -> None:
-        """In frames at random: pages from ``first_bound`` on, and as many others as fit, evenly spaced."""
+        """In the frames: pages from ``first_bound`` on, and as many others as fit, evenly spaced.
+
+        Any stretch of frames has pages from all over the tables, as many of each partition, so that the hand takes as
+        many from each: with pages at random a run of few queries would read a fifth more, or less, than a long one.
+        """
         absent = np.linspace(rng.random(), first_bound, max(0, pages - frames), endpoint=False).astype(np.int64)
         held = np.setdiff1d(np.arange(pages), absent)
         self.frame_of: npt.NDArray[np.int64] = np.full(pages, NOWHERE, np.int64)
-        self.frame_of[held] = rng.permutation(frames)[: len(held)]
+        self.frame_of[held] = np.argsort(np.argsort((held * GOLDEN + rng.random()) % 1))
         self._page_in = np.full(frames, NOWHERE, np.int64)
         self._page_in[self.frame_of[held]] = held
         self._first_bound = first_bound

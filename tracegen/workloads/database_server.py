@@ -30,8 +30,10 @@ from discotrace.tracegen.workloads.database_sort_kernels import fill_pointers, m
 from discotrace.tracegen.workloads.database_tables import Tables
 from discotrace.tracegen.workloads.program import (
     Barrier,
+    Leave,
     Map,
     OtherCall,
+    Preload,
     Process,
     Read,
     References,
@@ -101,18 +103,21 @@ class Server:
         self._files = (0, 0)
 
     def run(self, process: Process) -> Iterator[Step]:
-        """Answer all queries. The trace begins when the server has been running for some time."""
+        """Answer all queries. The server has been running for some time when the trace begins, and runs on."""
         tables, number = self._instance.tables, self._instance.number
         line_bytes = (tables.first_customer_page - tables.first_line_page) * PAGE_BYTES
         self._files = (
             process.file(f"/database{number}/orders", tables.first_line_page * PAGE_BYTES, number),
             process.file(f"/database{number}/lineitem", line_bytes, number),
         )
-        for segment in self._segments(process.file("/usr/bin/dataserver", d.text_bytes(self._module_bytes), 0)):
+        program = process.file("/usr/bin/dataserver", d.text_bytes(self._module_bytes), 0)
+        yield Preload(program)
+        for segment in self._segments(program):
             yield Map(segment)
             yield Resident(segment.start, segment.end)
         for task in self._instance.tasks:
             yield from self._answer(task)
+        yield Leave()
 
     def _segments(self, program: int) -> list[Segment]:
         shared_end = self._instance.layout.shared_end

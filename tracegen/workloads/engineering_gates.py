@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.emit import INSTRUCTION_BYTES, Text
 from discotrace.tracegen.workloads.engineering_netlist import (
     AND,
@@ -159,7 +159,7 @@ def margin(netlist: Netlist) -> int:
     return 24 + 8 * int(np.diff(netlist.first).max())
 
 
-@njit(cache=True)
+@compiled
 def simulate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, limit: int, clocks: int) -> int:
     """Go on until ``limit`` rows, a full dump buffer or the beginning of clock ``clocks``. Returns the rows.
 
@@ -183,7 +183,7 @@ def simulate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, limit
     return n
 
 
-@njit(cache=True)
+@compiled
 def _enable(code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     """The clock tree: a module's enable, which the stimulus changes now and then."""
     module = gates.now[PLACE]
@@ -197,7 +197,7 @@ def _enable(code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     return n
 
 
-@njit(cache=True)
+@compiled
 def _clock_element(
     net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, element: int, phase: int
 ) -> int:
@@ -231,7 +231,7 @@ def _clock_element(
     return n
 
 
-@njit(cache=True)
+@compiled
 def _settle(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     """The next pending gate, or the next module or slot of the wheel; at the end of all events the next clock."""
     now = gates.now
@@ -262,7 +262,7 @@ def _settle(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int
     return _evaluate(net, code, at, gates, out, n, gate)
 
 
-@njit(cache=True)
+@compiled
 def _evaluate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, gate: int) -> int:
     """Run the code of a gate, up to the comparison of its old and new output and beyond if they differ."""
     a, b, c = net.inputs[gate, 0], net.inputs[gate, 1], net.inputs[gate, 2]
@@ -291,7 +291,7 @@ def _evaluate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: i
     return n
 
 
-@njit(cache=True)
+@compiled
 def _change(
     net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, element: int, new: int, own: int
 ) -> int:
@@ -316,7 +316,7 @@ def _change(
     return n
 
 
-@njit(cache=True)
+@compiled
 def _schedule(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, gate: int) -> int:
     """Put a gate on the list of its module for the slot of its delay, unless it is pending already."""
     record = at.record[gate]

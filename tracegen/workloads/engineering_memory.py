@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.emit import Text
 from discotrace.tracegen.workloads.engineering_rows import (
     Out,
@@ -146,7 +146,7 @@ def start_machine(lines: int, window: int, burst: int, shared: float, log_stride
     )
 
 
-@njit(cache=True)
+@compiled
 def simulate(code: Code, at: Places, m: Machine, out: Out, limit: int, count: int) -> tuple[int, int]:
     """Go on until ``limit`` rows, ``count`` simulated references or a full log. Returns rows and simulated references.
 
@@ -165,7 +165,7 @@ def simulate(code: Code, at: Places, m: Machine, out: Out, limit: int, count: in
     return n, done
 
 
-@njit(cache=True)
+@compiled
 def _reference(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int) -> int:
     """The next reference of a processor."""
     own = at.processors + cpu * PROCESSOR_BYTES
@@ -193,7 +193,7 @@ def _reference(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int) -
     return store(out, n, first, TAG_BYTES)
 
 
-@njit(cache=True)
+@compiled
 def _new_sweep(m: Machine, cpu: int) -> None:
     """Where a processor goes on: in its window, which moves through its part of memory, or in what all share.
 
@@ -211,7 +211,7 @@ def _new_sweep(m: Machine, cpu: int) -> None:
     m.sweep[cpu, WRITES] = 1 if random_below(m.seed, 2**20) < m.knobs[4] else 0
 
 
-@njit(cache=True)
+@compiled
 def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, writes: bool) -> int:
     """A first-level miss: probe the second level, go to the directory if it has not the line, or not as its own."""
     index = line % SECOND_SETS
@@ -239,7 +239,7 @@ def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int
     return store(out, n, at.recent + cpu * SECOND_SETS + index, 1)
 
 
-@njit(cache=True)
+@compiled
 def _evict(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, state: int) -> int:
     """A line leaves a second-level cache, and so the first level; the directory is told."""
     if line == NOBODY or state == INVALID:
@@ -254,7 +254,7 @@ def _evict(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line:
     return _leave_first(at, m, out, n, cpu, line)
 
 
-@njit(cache=True)
+@compiled
 def _leave_first(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int) -> int:
     """Take a line out of a first-level cache if it is there."""
     index = line % FIRST_SETS
@@ -266,7 +266,7 @@ def _leave_first(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int) 
     return n
 
 
-@njit(cache=True)
+@compiled
 def _ask_directory(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, writes: bool) -> int:
     """A request at the line's home: others give up what they may not keep, the entry and the page's heat change."""
     entry = at.directory + line * ENTRY_BYTES
@@ -296,7 +296,7 @@ def _ask_directory(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: in
     return store(out, n, entry, ENTRY_BYTES)
 
 
-@njit(cache=True)
+@compiled
 def _demote(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, state: int) -> int:
     """Another processor keeps a line in a lesser state, or not at all; its first level loses it."""
     index = line % SECOND_SETS

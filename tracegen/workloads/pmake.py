@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from discotrace.tracegen.workloads.pmake_jobs import Build
 from discotrace.tracegen.workloads.pmake_source import SourceShape, SourceTree, make_source_tree
@@ -17,27 +18,36 @@ class Pmake(Workload):
     """One instance builds one program with its files on disk 1 + instance; binaries and headers are on disk 0."""
 
     summary = "parallel make: many short processes, files, demand-zero faults"
+    search_ranges: ClassVar[dict[str, tuple[float, float]]] = {
+        "functions": (4, 16),
+        "hash_buckets": (120, 500),
+        "write_bytes": (512, 1536),
+        "read_bytes": (1024, 3072),
+    }
 
     compilations: int = 22  # at scale 1, of one instance
     jobs: int = 2  # compilations at the same time (make -J)
-    functions: int = 10  # of a source
+    rules: int = 50  # files that make asks for before it knows how to make an object
+    functions: int = 7  # of a source
     statements: int = 16  # of a function, on average
     headers: int = 80  # in /usr/include
-    includes: int = 10  # headers that a source names; those include others
+    includes: int = 11  # headers that a source names; those include others
     header_lines: int = 110  # declarations of a header, on average
-    search: int = 2  # directories of the include path
-    read_bytes: int = 2048  # a read of a file that is not read at once
-    write_bytes: int = 1024  # a write of an output file
-    hash_buckets: int = 240  # of each program's table of names: fewer make longer chains
+    search_directories: int = 2  # of the include path
+    read_bytes: int = 1536  # a read of a file that is not read at once
+    write_bytes: int = 800  # a write of an output file
+    hash_buckets: int = 235  # of each program's table of names: fewer make longer chains
     loop_turns: int = 4  # rounds of a short loop at most
     code_skew: float = 3.5  # how much the calls favour some routines; 1: none
-    library_kib: int = 1024  # text of the shared library
-    compiler_kib: int = 2048  # text of the compiler
-    assembler_kib: int = 512  # text of the assembler
-    tool_kib: int = 256  # text of each other program: make, driver, preprocessor, loader
+    library_kib: int = 1280  # text of the shared library
+    compiler_kib: int = 2560  # text of the compiler
+    assembler_kib: int = 640  # text of the assembler
+    tool_kib: int = 320  # text of each other program: make, driver, preprocessor, loader
     constant_percent: int = 15  # read-only data of a program, in percent of its text
-    data_kib: int = 36  # initialised data of a program, and of the library
-    warm: bool = True  # binaries and headers are in memory at the start
+    data_kib: int = 52  # initialised data of the compiler, of the assembler, of the library
+    tool_data_kib: int = 16  # initialised data of each other program
+    other_files_kib: int = 5400  # what else the machine has read since its boot: other programs, their libraries
+    warm: bool = True  # binaries, headers and those other files are in memory at the start
 
     def start(self, stage: Stage) -> None:
         """One make per instance, on the instance's own CPUs."""

@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.pmake_names import Names, found_or_entered
 from discotrace.tracegen.workloads.pmake_optimizer import MNEMONICS
 from discotrace.tracegen.workloads.pmake_preprocessor import END, FULL, line_end, word_end
-from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, library, load, loop, mixed, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, library, load, loop, mixed, part, routine, store, work
 
 INSTRUCTION, SYMBOL = 1, 2  # kinds of names
 BRANCH, JUMP = 9, 16  # numbers of beqz and jal; the third word is the target
@@ -61,7 +61,8 @@ def new_assembler(names: Names, code_memory: int, fixup_memory: int) -> Assemble
 def words_of(text: str) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
     """Letters of words and the (start, stop) of each."""
     stops = np.cumsum([len(word) for word in text.split()]).tolist()
-    return np.frombuffer("".join(text.split()).encode(), np.uint8), list(zip([0, *stops[:-1]], stops, strict=True))
+    letters = np.frombuffer("".join(text.split()).encode(), np.uint8).copy()  # all texts are of one type
+    return letters, list(zip([0, *stops[:-1]], stops, strict=True))
 
 
 def mnemonics() -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
@@ -69,7 +70,7 @@ def mnemonics() -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:
     return words_of(MNEMONICS)
 
 
-@numba.njit(cache=True)
+@part
 def _append(tape, image, assembler, value):  # type: ignore[no-untyped-def]
     at = assembler.state[CODE]
     assembler.code[at] = value
@@ -77,7 +78,7 @@ def _append(tape, image, assembler, value):  # type: ignore[no-untyped-def]
     store(tape, assembler.code_memory + at * WORD_BYTES, WORD_BYTES)
 
 
-@numba.njit(cache=True)
+@part
 def _operand(tape, image, assembler, text, start, base):  # type: ignore[no-untyped-def]
     """One operand from ``start`` on; returns its end."""
     is_register = text[start] == 36
@@ -86,10 +87,10 @@ def _operand(tape, image, assembler, text, start, base):  # type: ignore[no-unty
     loop(tape, routine(image, 20, 1, 0), 6, stop - start)
     load(tape, base + start, stop - start)
     if text[begin] <= 57:
-        value = 0
+        value = np.int64(0)
         for i in range(begin, stop):
-            value = 10 * value + text[i] - 48
-        work(tape, routine(image, 200, 100, mixed(value, is_register)), 10, mixed(value, 1), image)
+            value = 10 * value + np.int64(text[i]) - 48
+        work(tape, routine(image, 200, 100, mixed(value, np.int64(is_register))), 10, mixed(value, 1), image)
         _append(tape, image, assembler, value)
         return stop
     number = found_or_entered(tape, routine(image, 10, 1, 0), assembler.names, text, begin, stop, base)
@@ -104,7 +105,7 @@ def _operand(tape, image, assembler, text, start, base):  # type: ignore[no-unty
     return stop
 
 
-@numba.njit(cache=True)
+@part
 def _line(tape, image, assembler, text, base):  # type: ignore[no-untyped-def]
     """Assembles the line at the position."""
     state, names = assembler.state, assembler.names
@@ -114,7 +115,7 @@ def _line(tape, image, assembler, text, base):  # type: ignore[no-untyped-def]
     is_label = text[start] != 9
     begin = start if is_label else start + 1
     stop = word_end(text, begin)
-    work(tape, routine(image, 30, 60, mixed(text[begin], is_label)), 14, mixed(stop, end), image)
+    work(tape, routine(image, 30, 60, mixed(np.int64(text[begin]), np.int64(is_label))), 14, mixed(stop, end), image)
     number = found_or_entered(tape, routine(image, 10, 1, 0), names, text, begin, stop, base)
     key = mixed(number % 64, end - start)
     if is_label:
@@ -134,7 +135,7 @@ def _line(tape, image, assembler, text, base):  # type: ignore[no-untyped-def]
     work(tape, routine(image, 820, 180, mixed(names.value[number], stop - start)), 14, key >> 2, image)
 
 
-@numba.njit(cache=True)
+@compiled
 def assemble(tape, image, assembler, text, base):  # type: ignore[no-untyped-def]
     """Goes on with the text, whose copy in memory is at ``base``; FULL or END."""
     while assembler.state[POSITION] < len(text):
@@ -144,7 +145,7 @@ def assemble(tape, image, assembler, text, base):  # type: ignore[no-untyped-def
     return END
 
 
-@numba.njit(cache=True)
+@compiled
 def enter_mnemonics(tape, image, names, letters, spans, base):  # type: ignore[no-untyped-def]
     """Fills the table at the start."""
     for number in range(len(spans)):
@@ -154,7 +155,7 @@ def enter_mnemonics(tape, image, names, letters, spans, base):  # type: ignore[n
         store(tape, names.vaddr[name] + 16, 32)
 
 
-@numba.njit(cache=True)
+@compiled
 def fix(tape, image, assembler, first_fixup):  # type: ignore[no-untyped-def]
     """Puts the values of known symbols where they belong; returns how many fixups are left, which come first then."""
     left, names = first_fixup, assembler.names
@@ -174,7 +175,7 @@ def fix(tape, image, assembler, first_fixup):  # type: ignore[no-untyped-def]
     return left
 
 
-@numba.njit(cache=True)
+@compiled
 def merge(tape, image, loader, item, base):  # type: ignore[no-untyped-def]
     """The loader takes an object whose file is at ``base``: its symbols, its code, its open fixups."""
     state, names = loader.state, loader.names
@@ -201,7 +202,7 @@ def merge(tape, image, loader, item, base):  # type: ignore[no-untyped-def]
     _relocate(tape, image, loader, item, numbers, offset, letters_at)
 
 
-@numba.njit(cache=True)
+@part
 def _relocate(tape, image, loader, item, numbers, offset, table):  # type: ignore[no-untyped-def]
     """Takes over an object's open fixups, and moves what its branches and calls reach in the same file."""
     state = loader.state
@@ -232,7 +233,7 @@ def object_of(assembler: Assembler, left: int) -> Object:
     place = {number: i for i, number in enumerate(kept)}
     fixups = assembler.fixups[:left].copy()
     fixups[:, 1] = [place[number] for number in fixups[:, 1].tolist()]
-    text = np.frombuffer(b"".join(letters[i] for i in kept), np.uint8)
+    text = np.frombuffer(b"".join(letters[i] for i in kept), np.uint8).copy()
     starts = np.cumsum([0, *(len(letters[i]) for i in kept)], dtype=np.int64)
     code = assembler.code[: assembler.state[CODE]].copy()
     return Object(code, fixups, text, starts, names.value[kept].astype(np.int64))

@@ -17,7 +17,7 @@ from discotrace.tracegen.workloads.pmake_runtime import (
     Runtime,
     go_through,
 )
-from discotrace.tracegen.workloads.program import Fork, OtherCall, Preload, Process, Program, Stat, Step, Wait
+from discotrace.tracegen.workloads.program import Fork, Leave, OtherCall, Preload, Process, Program, Stat, Step, Wait
 
 if TYPE_CHECKING:
     from discotrace.tracegen.workloads.pmake import Pmake
@@ -35,7 +35,7 @@ class Build:
         self._instance = instance
         self._disk = 1 + instance
         self.contents = Contents()
-        self._passes = Passes(Files(knobs.read_bytes, knobs.write_bytes, knobs.search), self.contents)
+        self._passes = Passes(Files(knobs.read_bytes, knobs.write_bytes, knobs.search_directories), self.contents)
         self._library = Binary("/lib/libc.so", knobs.library_kib, 0, knobs.data_kib, 0)
         self._code = Code(knobs.loop_turns, knobs.code_skew, knobs.hash_buckets)
         sizes = {"cc1": knobs.compiler_kib, "as": knobs.assembler_kib}
@@ -46,13 +46,15 @@ class Build:
 
     def _binary(self, name: str, text_kib: int, start_calls: int) -> Binary:
         constant_kib = text_kib * self._knobs.constant_percent // 100 // 4 * 4
-        return Binary(f"/usr/bin/{name}", text_kib, constant_kib, self._knobs.data_kib, start_calls)
+        data_kib = self._knobs.data_kib if name in ("cc1", "as") else self._knobs.tool_data_kib
+        return Binary(f"/usr/bin/{name}", text_kib, constant_kib, data_kib, start_calls)
 
     def _run(self, proc: Process, name: str) -> Runtime:
         return Runtime(proc, self._knobs.tape, self._library, self._binaries[name], self._code)
 
     def _warm_up(self, proc: Process) -> Iterator[Step]:
-        """What earlier runs have left in memory: binaries and headers."""
+        """What earlier runs have left in memory: binaries, headers, other files."""
+        yield Preload(proc.file("/usr/lib/others", self._knobs.other_files_kib * 1024, ROOT_DISK))
         for binary in (self._library, *self._binaries.values()):
             yield Preload(proc.file(binary.path, binary.file_bytes, ROOT_DISK))
         for number, text in enumerate(self._knobs.tree.headers):
@@ -77,7 +79,7 @@ class Build:
     # ---- make ---------------------------------------------------------------------------------------------------
 
     def make(self, proc: Process) -> Iterator[Step]:
-        """Reads the makefile, asks which objects are there, runs jobs, links."""
+        """Reads the makefile, asks which objects are there, runs jobs, links. A part of it ends before the link."""
         knobs = self._knobs
         if knobs.warm:
             yield from self._warm_up(proc)
@@ -88,7 +90,8 @@ class Build:
         running = 0
         for number in range(knobs.count):
             job = self._job(proc, number)
-            yield Stat(0)  # the object is not there
+            for _ in range(knobs.rules):
+                yield Stat(0)  # the object is not there, nor what other rules would make it of
             yield Stat(job.source_file)
             go_through(run.tape, run.image, 300, 500, 150, BSS, 0x1_0000, number)
             yield from run.flush()
@@ -99,6 +102,9 @@ class Build:
             running += 1
         for _ in range(running):
             yield Wait()
+        if knobs.count < knobs.compilations:
+            yield Leave()
+            return
         yield Fork(self._link_driver(), "cc")
         yield Wait()
 

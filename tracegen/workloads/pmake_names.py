@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.workloads.pmake_tape import fetch, load, loop, store
+from discotrace.tracegen.workloads.pmake_tape import fetch, load, loop, part, store
 
 MOST_NAMES = 1 << 15
 POOL_BYTES = 1 << 20
@@ -23,12 +22,12 @@ class Names(NamedTuple):
     permanent obstack. ``table``: address of the buckets.
     """
 
-    bucket: npt.NDArray[np.int32]
-    link: npt.NDArray[np.int32]
-    start: npt.NDArray[np.int32]
-    length: npt.NDArray[np.int32]
+    bucket: npt.NDArray[np.int64]
+    link: npt.NDArray[np.int64]
+    start: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
     vaddr: npt.NDArray[np.int64]
-    kind: npt.NDArray[np.int32]
+    kind: npt.NDArray[np.int64]
     value: npt.NDArray[np.int64]
     pool: npt.NDArray[np.uint8]
     counts: npt.NDArray[np.int64]
@@ -37,21 +36,20 @@ class Names(NamedTuple):
 
 def new_names(table: int, obstack: int, buckets: int) -> Names:
     """An empty table at an address, with nodes from ``obstack`` on."""
-    link, start, length, kind = (np.zeros(MOST_NAMES, np.int32) for _ in range(4))
-    vaddr, value = np.zeros(MOST_NAMES, np.int64), np.zeros(MOST_NAMES, np.int64)
+    link, start, length, kind, vaddr, value = (np.zeros(MOST_NAMES, np.int64) for _ in range(6))
     pool, counts = np.zeros(POOL_BYTES, np.uint8), np.array([0, 0, obstack], np.int64)
-    return Names(np.full(buckets, ABSENT, np.int32), link, start, length, vaddr, kind, value, pool, counts, table)
+    return Names(np.full(buckets, ABSENT, np.int64), link, start, length, vaddr, kind, value, pool, counts, table)
 
 
-@numba.njit(cache=True)
+@part
 def _hash(names, text, start, stop):  # type: ignore[no-untyped-def]
-    value = 0
+    value = np.int64(0)
     for i in range(start, stop):
-        value = (value * 31 + text[i]) & 0x7FFFFFFF
+        value = (value * 31 + np.int64(text[i])) & 0x7FFFFFFF
     return value % len(names.bucket)
 
 
-@numba.njit(cache=True)
+@part
 def _same(names, number, text, start, stop):  # type: ignore[no-untyped-def]
     if names.length[number] != stop - start:
         return False
@@ -62,7 +60,7 @@ def _same(names, number, text, start, stop):  # type: ignore[no-untyped-def]
     return True
 
 
-@numba.njit(cache=True)
+@part
 def find(tape, code, names, text, start, stop, base):  # type: ignore[no-untyped-def]
     """Number of the name ``text[start:stop]`` (at address ``base + start``) or ABSENT; the code is at ``code``."""
     length = stop - start
@@ -83,7 +81,7 @@ def find(tape, code, names, text, start, stop, base):  # type: ignore[no-untyped
     return ABSENT
 
 
-@numba.njit(cache=True)
+@part
 def enter(tape, code, names, text, start, stop):  # type: ignore[no-untyped-def]
     """A new name: its node and letters go to the end of the obstack. Returns its number, or ABSENT when full."""
     number, length = names.counts[NAMES], stop - start
@@ -102,7 +100,7 @@ def enter(tape, code, names, text, start, stop):  # type: ignore[no-untyped-def]
     return number
 
 
-@numba.njit(cache=True)
+@part
 def allocate(tape, code, names, size):  # type: ignore[no-untyped-def]
     """So many bytes of the permanent obstack, cleared: their address."""
     found = names.counts[TOP]
@@ -112,7 +110,7 @@ def allocate(tape, code, names, size):  # type: ignore[no-untyped-def]
     return found
 
 
-@numba.njit(cache=True)
+@part
 def found_or_entered(tape, code, names, text, start, stop, base):  # type: ignore[no-untyped-def]
     """Number of a name that is in the table afterwards."""
     number = find(tape, code, names, text, start, stop, base)

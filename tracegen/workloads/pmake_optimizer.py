@@ -5,10 +5,10 @@ Branches go forwards only, so a pseudo-register lives from its first to its last
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.pmake_parser import (
     ADD,
     AND,
@@ -32,7 +32,7 @@ from discotrace.tracegen.workloads.pmake_parser import (
     XOR,
     insn_address,
 )
-from discotrace.tracegen.workloads.pmake_tape import library, load, loop, mixed, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import library, load, loop, mixed, part, routine, store, work
 
 WORD = 0xFFFFFFFF  # values have 32 bits
 VARIABLES = 64  # pseudo-registers below this number are variables
@@ -78,7 +78,7 @@ def new_optimizer(memory: int, buffer: int, buffer_bytes: int) -> Optimizer:
     return Optimizer(constant, number, first, last, home, table, output, state, words, memory, buffer, buffer_bytes)
 
 
-@numba.njit(cache=True)
+@part
 def value_of(operation, left, right):  # type: ignore[no-untyped-def]  # noqa: PLR0911, one per operation
     """What an operation gives, in 32 bits."""
     if operation == ADD:
@@ -96,7 +96,7 @@ def value_of(operation, left, right):  # type: ignore[no-untyped-def]  # noqa: P
     return 1 if left < right else 0
 
 
-@numba.njit(cache=True)
+@part
 def _visit(tape, image, compiler, i, first, span, blocks):  # type: ignore[no-untyped-def]
     """What every pass does with an instruction: reads it and goes to the code for its kind."""
     insns = compiler.insns
@@ -106,7 +106,7 @@ def _visit(tape, image, compiler, i, first, span, blocks):  # type: ignore[no-un
     return key
 
 
-@numba.njit(cache=True)
+@compiled
 def fold(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """Operations on two constants become constants."""
     insns, constant = compiler.insns, optimizer.constant
@@ -127,7 +127,7 @@ def fold(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
                 store(tape, insn_address(compiler, i), INSN_BYTES)
 
 
-@numba.njit(cache=True)
+@compiled
 def share(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """An expression whose value a pseudo-register has already becomes a move (local value numbering)."""
     insns, number, table = compiler.insns, optimizer.number, optimizer.table
@@ -159,13 +159,13 @@ def share(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
                 store(tape, address, ENTRY_BYTES)
 
 
-@numba.njit(cache=True)
+@part
 def _use(tape, optimizer, pseudo, i):  # type: ignore[no-untyped-def]
     optimizer.last[pseudo] = max(optimizer.last[pseudo], i)
     store(tape, optimizer.memory + (3 * MOST_INSNS + pseudo) * 8, 8)
 
 
-@numba.njit(cache=True)
+@compiled
 def find_lives(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """First and last place of each pseudo-register; what nobody uses is deleted. Backwards."""
     insns, first, last = compiler.insns, optimizer.first, optimizer.last
@@ -187,7 +187,7 @@ def find_lives(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def
     first[:2] = 0  # parameters come with the call
 
 
-@numba.njit(cache=True)
+@compiled
 def give_registers(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """Linear scan: each pseudo-register gets a register while it lives, else a slot in memory."""
     home, first, last = optimizer.home, optimizer.first, optimizer.last
@@ -214,13 +214,13 @@ def give_registers(tape, image, compiler, optimizer):  # type: ignore[no-untyped
 # ---- assembler text -----------------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@part
 def _char(optimizer, char):  # type: ignore[no-untyped-def]
     optimizer.output[optimizer.state[PRODUCED]] = char
     optimizer.state[PRODUCED] += 1
 
 
-@numba.njit(cache=True)
+@part
 def _number(optimizer, value):  # type: ignore[no-untyped-def]
     digits = 1
     while 10**digits <= value:
@@ -229,14 +229,14 @@ def _number(optimizer, value):  # type: ignore[no-untyped-def]
         _char(optimizer, 48 + value // 10**place % 10)
 
 
-@numba.njit(cache=True)
+@part
 def _word(optimizer, letters, start, length):  # type: ignore[no-untyped-def]
     for i in range(start, start + length):
         if letters[i]:
-            _char(optimizer, letters[i])
+            _char(optimizer, np.int64(letters[i]))
 
 
-@numba.njit(cache=True)
+@part
 def _line(optimizer, mnemonic, register, value):  # type: ignore[no-untyped-def]
     """``\\top $register`` and a number, if it is none below 0; the end of the line comes later."""
     _char(optimizer, 9)
@@ -250,7 +250,7 @@ def _line(optimizer, mnemonic, register, value):  # type: ignore[no-untyped-def]
         _number(optimizer, value)
 
 
-@numba.njit(cache=True)
+@part
 def _source(optimizer, pseudo, scratch):  # type: ignore[no-untyped-def]
     """The register that a value is in, loaded first if it lives in memory."""
     home = optimizer.home[pseudo]
@@ -261,7 +261,7 @@ def _source(optimizer, pseudo, scratch):  # type: ignore[no-untyped-def]
     return scratch
 
 
-@numba.njit(cache=True)
+@part
 def _text(compiler, optimizer, i):  # type: ignore[no-untyped-def]
     """The assembler's lines for an instruction."""
     insns = compiler.insns
@@ -309,14 +309,14 @@ def _text(compiler, optimizer, i):  # type: ignore[no-untyped-def]
         _char(optimizer, 10)
 
 
-@numba.njit(cache=True)
+@part
 def _operand(optimizer, register):  # type: ignore[no-untyped-def]
     _char(optimizer, 44)
     _char(optimizer, 36)
     _number(optimizer, register)
 
 
-@numba.njit(cache=True)
+@part
 def _begin(compiler, optimizer):  # type: ignore[no-untyped-def]
     """The function's label, and its parameters' way to their homes."""
     names, name = compiler.names, compiler.state[NAME]
@@ -334,7 +334,7 @@ def _begin(compiler, optimizer):  # type: ignore[no-untyped-def]
             _char(optimizer, 10)
 
 
-@numba.njit(cache=True)
+@compiled
 def write_out(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """Matches each instruction with a pattern and prints it."""
     _begin(compiler, optimizer)

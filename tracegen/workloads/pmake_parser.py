@@ -6,13 +6,13 @@ those live until the function is done.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.pmake_names import Names, allocate, found_or_entered
 from discotrace.tracegen.workloads.pmake_preprocessor import END, FULL, NEWLINE, SPACE, word_end
-from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, fetch, library, load, mixed, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, fetch, library, load, mixed, part, routine, store, work
 
 FUNCTION = 4  # why a call returned: a function has been read
 INT, RETURN, IF, STRUCT, TYPEDEF, EXTERN = range(1, 7)  # kinds of names: the keywords, and
@@ -73,7 +73,7 @@ def new_compiler(names: Names, memory: dict[str, int]) -> Compiler:
     return Compiler(names, insns, nodes, operands, operators, blocks, parameters, state, **memory)
 
 
-@numba.njit(cache=True)
+@part
 def precedence(operation):  # type: ignore[no-untyped-def]
     """How strongly an operator binds, as in C; 0 for a parenthesis."""
     if operation == MUL:
@@ -89,7 +89,7 @@ def precedence(operation):  # type: ignore[no-untyped-def]
     return 1 if operation == OR else 0
 
 
-@numba.njit(cache=True)
+@part
 def operator(char):  # type: ignore[no-untyped-def]
     """The operation of an operator's character; 0 for others."""
     for i in range(len(OPERATOR_CHARS)):
@@ -98,13 +98,13 @@ def operator(char):  # type: ignore[no-untyped-def]
     return 0
 
 
-@numba.njit(cache=True)
+@part
 def insn_address(compiler, number):  # type: ignore[no-untyped-def]
     """Where an instruction stands."""
     return compiler.insn_memory + number * INSN_BYTES
 
 
-@numba.njit(cache=True)
+@part
 def _node(tape, image, compiler, operation, left, right):  # type: ignore[no-untyped-def]
     """Builds a tree node and pushes it."""
     state = compiler.state
@@ -122,7 +122,7 @@ def _node(tape, image, compiler, operation, left, right):  # type: ignore[no-unt
     state[OPERANDS] += 1
 
 
-@numba.njit(cache=True)
+@part
 def _reduce(tape, image, compiler, strength):  # type: ignore[no-untyped-def]
     """Builds nodes of the operators on the stack that bind at least so strongly, down to a parenthesis."""
     state = compiler.state
@@ -133,7 +133,7 @@ def _reduce(tape, image, compiler, strength):  # type: ignore[no-untyped-def]
         _node(tape, image, compiler, compiler.operators[state[OPERATORS]], left, right)
 
 
-@numba.njit(cache=True)
+@part
 def insn(tape, image, compiler, operation, target, left, right):  # type: ignore[no-untyped-def]
     """Appends an instruction to the function."""
     number = compiler.state[INSNS]
@@ -148,7 +148,7 @@ def insn(tape, image, compiler, operation, target, left, right):  # type: ignore
     load(tape, insn_address(compiler, max(number - 1, 0)), 16)
 
 
-@numba.njit(cache=True)
+@part
 def _expand(tape, image, compiler):  # type: ignore[no-untyped-def]
     """Makes the instructions of the statement's tree, whose nodes come in the order of evaluation.
 
@@ -179,7 +179,7 @@ def _expand(tape, image, compiler):  # type: ignore[no-untyped-def]
     return nodes[root, 3]
 
 
-@numba.njit(cache=True)
+@part
 def _end_statement(tape, image, compiler):  # type: ignore[no-untyped-def]
     state = compiler.state
     statement = state[STATEMENT]
@@ -199,7 +199,7 @@ def _end_statement(tape, image, compiler):  # type: ignore[no-untyped-def]
         state[LABELS] += 1
 
 
-@numba.njit(cache=True)
+@part
 def _declare_variable(tape, image, compiler, name):  # type: ignore[no-untyped-def]
     names, state = compiler.names, compiler.state
     names.kind[name], names.value[name] = VARIABLE, state[VARIABLES]
@@ -209,7 +209,7 @@ def _declare_variable(tape, image, compiler, name):  # type: ignore[no-untyped-d
     store(tape, compiler.insn_memory - (state[VARIABLES] % 64 + 1) * 80, 80)
 
 
-@numba.njit(cache=True)
+@part
 def _declare(tape, image, compiler, name):  # type: ignore[no-untyped-def]
     """A declaration of the file: its node goes to the permanent obstack."""
     if name < 0:
@@ -228,7 +228,7 @@ def _declare(tape, image, compiler, name):  # type: ignore[no-untyped-def]
     load(tape, node, 32)
 
 
-@numba.njit(cache=True)
+@part
 def _outside(tape, image, compiler, char, name):  # type: ignore[no-untyped-def]
     """A token outside of functions. True when the body of a function begins."""
     state = compiler.state
@@ -256,7 +256,7 @@ def _outside(tape, image, compiler, char, name):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True)
+@part
 def _begin_function(tape, image, compiler):  # type: ignore[no-untyped-def]
     state = compiler.state
     _declare(tape, image, compiler, state[NAME])
@@ -266,7 +266,7 @@ def _begin_function(tape, image, compiler):  # type: ignore[no-untyped-def]
         _declare_variable(tape, image, compiler, compiler.parameters[number])
 
 
-@numba.njit(cache=True)
+@part
 def _operand(tape, image, compiler, name, is_callee):  # type: ignore[no-untyped-def]
     state = compiler.state
     if is_callee:
@@ -280,7 +280,7 @@ def _operand(tape, image, compiler, name, is_callee):  # type: ignore[no-untyped
         _node(tape, image, compiler, VAR, compiler.names.value[name], 0)
 
 
-@numba.njit(cache=True)
+@part
 def _close_paren(tape, image, compiler):  # type: ignore[no-untyped-def]
     """Back to the open parenthesis, or to the call whose arguments end."""
     state = compiler.state
@@ -293,7 +293,7 @@ def _close_paren(tape, image, compiler):  # type: ignore[no-untyped-def]
         _node(tape, image, compiler, found, left, right)
 
 
-@numba.njit(cache=True)
+@part
 def _symbol(tape, image, compiler, char):  # type: ignore[no-untyped-def]
     """A character that is no name or number, inside a function. True at the function's end."""
     state = compiler.state
@@ -321,7 +321,7 @@ def _symbol(tape, image, compiler, char):  # type: ignore[no-untyped-def]
     return False
 
 
-@numba.njit(cache=True)
+@part
 def _name(tape, image, compiler, name, is_callee):  # type: ignore[no-untyped-def]
     """A name inside a function."""
     state = compiler.state
@@ -340,20 +340,20 @@ def _name(tape, image, compiler, name, is_callee):  # type: ignore[no-untyped-de
         _operand(tape, image, compiler, name, is_callee)
 
 
-@numba.njit(cache=True)
+@part
 def _token(tape, image, compiler, text, base):  # type: ignore[no-untyped-def]
     """Reads and obeys the token at the position. True at the end of a function."""
     state = compiler.state
     start = state[POSITION]
-    char = text[start]
+    char = np.int64(text[start])
     stop = word_end(text, start)
     fetch(tape, routine(image, 10, 1, 0), 12)
     load(tape, base + start, max(stop - start, 1))
-    name, number = -1, 0
+    name, number = -1, np.int64(0)
     if stop > start and char > 57:
         name = found_or_entered(tape, routine(image, 2, 1, 0), compiler.names, text, start, stop, base)
     for i in range(start, stop):
-        number = 10 * number + text[i] - 48
+        number = 10 * number + np.int64(text[i]) - 48
     state[POSITION] = max(stop, start + 1)
     key = mixed(char if name < 0 else 300 + compiler.names.kind[name], state[STATEMENT] + 8 * state[IS_BODY])
     work(tape, routine(image, 20, 20, char), 4, key, image)
@@ -377,7 +377,7 @@ def _token(tape, image, compiler, text, base):  # type: ignore[no-untyped-def]
     return _symbol(tape, image, compiler, char)
 
 
-@numba.njit(cache=True)
+@compiled
 def parse(tape, image, compiler, text, base):  # type: ignore[no-untyped-def]
     """Goes on with the text, whose copy in memory is at ``base``, to the end of a function or of the text."""
     state = compiler.state

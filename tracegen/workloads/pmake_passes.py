@@ -56,11 +56,11 @@ TABLES = BSS + 0x4_0000  # working memory of passes
 
 @dataclass(frozen=True)
 class Files:
-    """How programs use files. ``read_bytes``, ``write_bytes``: a piece; ``search``: directories tried for a header."""
+    """How programs use files. ``read_bytes``, ``write_bytes``: a piece; ``search_directories``: tried for a header."""
 
     read_bytes: int
     write_bytes: int
-    search: int
+    search_directories: int
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Passes:
 
     def _open_header(self, run: Runtime, header: int, size: int, start: int) -> Iterator[Step]:
         """Tries the directories before the one that has it."""
-        for _ in range(header % self._files.search):
+        for _ in range(header % self._files.search_directories):
             yield Open(0)
         file = run.proc.file(header_path(header), size, ROOT_DISK)
         yield from run.map_file(file, size, start)

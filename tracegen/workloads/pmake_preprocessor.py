@@ -2,12 +2,23 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.workloads.pmake_names import ABSENT, Names, find, found_or_entered
-from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, fetch, library, load, loop, mixed, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import (
+    FULL_ROWS,
+    fetch,
+    library,
+    load,
+    loop,
+    mixed,
+    part,
+    routine,
+    store,
+    work,
+)
 
 END, INCLUDE, FULL, WRITE = range(4)  # why a call returned
 MACRO = 1  # kind of a name
@@ -32,22 +43,22 @@ class Preprocessor(NamedTuple):
     buffer_bytes: int
 
 
-@numba.njit(cache=True)
+@part
 def is_letter(char):  # type: ignore[no-untyped-def]
     """Whether a character can stand in a name."""
     return char == 95 or 48 <= char <= 57 or 65 <= char <= 90 or 97 <= char <= 122
 
 
-@numba.njit(cache=True)
+@part
 def word_end(text, start):  # type: ignore[no-untyped-def]
     """The end of the name or number that begins at ``start``."""
     stop = start
-    while stop < len(text) and is_letter(text[stop]):
+    while stop < len(text) and is_letter(np.int64(text[stop])):
         stop += 1
     return stop
 
 
-@numba.njit(cache=True)
+@part
 def line_end(text, start):  # type: ignore[no-untyped-def]
     """The next end of line, or the end of the text."""
     stop = start
@@ -56,7 +67,7 @@ def line_end(text, start):  # type: ignore[no-untyped-def]
     return stop
 
 
-@numba.njit(cache=True)
+@part
 def skipped(tape, code, start, stop, base):  # type: ignore[no-untyped-def]
     """The loop that passes over characters: a load a word."""
     if stop > start:
@@ -64,7 +75,7 @@ def skipped(tape, code, start, stop, base):  # type: ignore[no-untyped-def]
         load(tape, base + start, stop - start)
 
 
-@numba.njit(cache=True)
+@part
 def _put(tape, image, cpp, text, start, stop):  # type: ignore[no-untyped-def]
     """Copies letters to the output, and a blank behind them."""
     length = stop - start
@@ -80,14 +91,14 @@ def _put(tape, image, cpp, text, start, stop):  # type: ignore[no-untyped-def]
     cpp.state[PRODUCED] += length + 1
 
 
-@numba.njit(cache=True)
+@part
 def _directive(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     """Obeys the line at the position. Returns INCLUDE when it names a header."""
     state = cpp.state
     start = state[POSITION] + 1
     stop = word_end(text, start)
     end = line_end(text, start)
-    work(tape, routine(image, 40, 60, mixed(text[start], stop - start)), 10, mixed(end, start), image)
+    work(tape, routine(image, 40, 60, mixed(np.int64(text[start]), stop - start)), 10, mixed(end, start), image)
     load(tape, base + start, stop - start)
     skipped(tape, routine(image, 31, 1, 0), stop, end, base)
     state[POSITION] = end + 1
@@ -101,7 +112,7 @@ def _directive(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     if second == 110 and first == 105:  # include <h_12.h>
         state[INCLUDED] = 0
         for i in range(stop + 4, end - 3):
-            state[INCLUDED] = 10 * state[INCLUDED] + text[i] - 48
+            state[INCLUDED] = 10 * state[INCLUDED] + np.int64(text[i]) - 48
         work(tape, routine(image, 100, 150, mixed(state[INCLUDED], 7)), 14, mixed(start, end), image)
         return INCLUDE
     if first == 105:  # ifndef
@@ -112,7 +123,7 @@ def _directive(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     return END
 
 
-@numba.njit(cache=True)
+@part
 def _define(tape, image, cpp, text, name, name_end, end, base):  # type: ignore[no-untyped-def]
     names = cpp.names
     number = found_or_entered(tape, routine(image, 10, 1, 0), names, text, name, name_end, base)
@@ -125,7 +136,7 @@ def _define(tape, image, cpp, text, name, name_end, end, base):  # type: ignore[
     store(tape, names.vaddr[number], 32)
 
 
-@numba.njit(cache=True)
+@part
 def _word(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     """A name or number: replaced if it is a macro, copied otherwise."""
     start = cpp.state[POSITION]
@@ -144,7 +155,7 @@ def _word(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     _put(tape, image, cpp, text, start, stop)
 
 
-@numba.njit(cache=True)
+@part
 def _comment_end(text, start):  # type: ignore[no-untyped-def]
     stop = start + 2
     while stop + 1 < len(text) and not (text[stop] == STAR and text[stop + 1] == SLASH):
@@ -152,12 +163,12 @@ def _comment_end(text, start):  # type: ignore[no-untyped-def]
     return stop + 2
 
 
-@numba.njit(cache=True)
+@part
 def _character(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     """One token or a stretch without any, at the position. Returns INCLUDE at the name of a header."""
     state = cpp.state
     at = state[POSITION]
-    char = text[at]
+    char = np.int64(text[at])
     fetch(tape, routine(image, 0, 1, 0), 9)
     load(tape, base + at, 1)
     if char == HASH:
@@ -182,7 +193,7 @@ def _character(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     return END
 
 
-@numba.njit(cache=True)
+@compiled
 def preprocess(tape, image, cpp, text, base):  # type: ignore[no-untyped-def]
     """Goes on with the file ``text``, whose copy in memory is at ``base``, until something has to be done for it."""
     state = cpp.state

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.pages import PAGE_BYTES
 from discotrace.tracegen.schema import Segment
 from discotrace.tracegen.workloads.pmake_names import TOP, Names, new_names
@@ -68,7 +68,7 @@ class Contents:
     objects: dict[str, object] = field(default_factory=dict)
 
 
-@numba.njit(cache=True)
+@compiled
 def go_through(tape, image, first, span, calls, table, table_bytes, seed):  # type: ignore[no-untyped-def]
     """Initialisation and the like: ``calls`` entries of a table, each handled by the routine that it stands for."""
     for i in range(calls):
@@ -79,7 +79,7 @@ def go_through(tape, image, first, span, calls, table, table_bytes, seed):  # ty
             work(tape, library(image, key >> 5), 5, key >> 7, image)
 
 
-@numba.njit(cache=True)
+@compiled
 def relocate(tape, image, start, size, step):  # type: ignore[no-untyped-def]
     """The dynamic linker adds the base to the pointers of a data segment: a word every ``step`` bytes."""
     for at in range(0, size, step):

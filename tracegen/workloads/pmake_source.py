@@ -47,7 +47,7 @@ def make_source_tree(shape: SourceShape, seed: int) -> SourceTree:
 
 
 def _bytes(lines: list[str]) -> npt.NDArray[np.uint8]:
-    return np.frombuffer(("\n".join(lines) + "\n").encode(), np.uint8)
+    return np.frombuffer(("\n".join(lines) + "\n").encode(), np.uint8).copy()  # all texts are of one type
 
 
 def _comment(rng: np.random.Generator) -> str:

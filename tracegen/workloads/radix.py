@@ -27,7 +27,7 @@ class Radix(Workload):
 
     summary: ClassVar[str] = "SPLASH-2 radix sort: one thread per CPU, shared keys, page tables built by faults"
     default_cpus: ClassVar[int] = 8
-    search_ranges: ClassVar[dict[str, tuple[float, float]]] = {"keys": (1 << 17, 1 << 20), "key_bits": (16, 32)}
+    search_ranges: ClassVar[dict[str, tuple[float, float]]] = {"keys": (1 << 17, 1 << 19), "key_bits": (16, 32)}
 
     keys: int = 1 << 18  # keys of one sort, 4 bytes each
     radix: int = 256  # buckets of a pass, a power of two

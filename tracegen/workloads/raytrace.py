@@ -5,7 +5,7 @@ from functools import partial
 from typing import ClassVar
 
 from discotrace.tracegen.errors import ConfigError
-from discotrace.tracegen.workloads.raytrace_program import RayTracer
+from discotrace.tracegen.workloads.raytrace_program import MOST_PIXELS_PER_WRITE, RayTracer
 from discotrace.tracegen.workloads.raytrace_scene import make_geometry, make_surroundings, make_tiles
 from discotrace.tracegen.workloads.stage import Stage
 from discotrace.tracegen.workloads.workload import Workload
@@ -16,11 +16,10 @@ class Raytrace(Workload):
     """Knobs below. The triangles decide how large the shared scene is, gloss and patch how far its uses scatter."""
 
     summary: ClassVar[str] = "Rays through a bounding-volume hierarchy over a scene that all processes read."
+    # The second knob's range keeps TLB misses within what figure 5 allows.
     search_ranges: ClassVar[dict[str, tuple[float, float]]] = {
-        "triangles": (32_000, 80_000),
-        "patch": (1, 16),
-        "gloss": (0.3, 1.5),
-        "balls": (60, 400),
+        "pixels_per_write": (8, 64),
+        "patch": (4, 7),
     }
 
     triangles: int = 48_000  # of the scene, about; each takes some 190 bytes of shared memory
@@ -33,6 +32,7 @@ class Raytrace(Workload):
     width: int = 768  # pixels of the picture at scale 1, a multiple of tile
     height: int = 544  # likewise
     tile: int = 8  # pixels along the edge of the square that a process takes at a time
+    pixels_per_write: int = 64  # of a finished tile that go to the picture's file at a time
     neighbours: int = 2  # tiles side by side that a scale below 1 keeps together
 
     def __post_init__(self) -> None:
@@ -45,6 +45,8 @@ class Raytrace(Workload):
         for name in ("triangles", "balls", "lights", "width", "height", "tile", "neighbours", "patch"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not 1 <= self.pixels_per_write <= MOST_PIXELS_PER_WRITE:
+            raise ConfigError(f"pixels_per_write is {self.pixels_per_write}, expected 1 to {MOST_PIXELS_PER_WRITE}")
         if self.width % self.tile or self.height % self.tile:
             raise ConfigError(f"a picture of {self.width} x {self.height} does not consist of tiles of {self.tile}")
 
@@ -54,6 +56,8 @@ class Raytrace(Workload):
         surroundings = make_surroundings(self.lights, self.width / self.height, self.seed)
         rays = make_tiles(self.width, self.height, self.tile, self.neighbours, self.scale, self.seed)
         for instance in range(self.instance_count):
-            tracer = RayTracer(geometry, surroundings, rays, self.reflections, self.gloss, self.cpu_count)
+            tracer = RayTracer(
+                geometry, surroundings, rays, self.reflections, self.gloss, self.pixels_per_write, self.cpu_count
+            )
             for number in range(self.cpu_count):
                 stage.start(partial(tracer.process, number), "raytrace", instance, range(number, number + 1))

@@ -7,10 +7,10 @@ more room. ``text``: row = address and instructions of a block.
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.tracegen.compiled import compiled_with
 from discotrace.tracegen.workloads import raytrace_layout as at
 from discotrace.tracegen.workloads.program import References
 from discotrace.tracegen.workloads.raytrace_layout import Places
@@ -29,11 +29,7 @@ LEAST_REFLECTIVITY = 0.05
 AMBIENT = 0.2
 
 
-def compiled(function: F) -> F:
-    """Compiled by Numba; kept on disk."""
-    decorate: Any = numba.njit(cache=True, error_model="numpy")
-    made: F = decorate(function)
-    return made
+compiled = compiled_with(error_model="numpy")
 
 
 class Scene(NamedTuple):

@@ -1,7 +1,6 @@
 """Where the ray tracer's text and data lie, as a C compiler for a 32-bit MIPS program would put them.
 
-Sizes in bytes. Pointers and indices have 4 bytes, coordinates are doubles but for those of the scene's file and of
-the items from which the tree is built, which are floats.
+Sizes in bytes. Pointers and indices have 4 bytes, coordinates are doubles.
 """
 
 from typing import NamedTuple
@@ -22,9 +21,6 @@ POLYGON_BYTES = 48  # double normal[3], distance; int *corners; int material, ob
 POLYGON_PLANE_BYTES, POLYGON_LOOK, POLYGON_LOOK_BYTES = 36, 32, 8
 CORNERS_BYTES = 12  # int vertex[3]
 VERTEX_BYTES = 24  # double position[3]
-VERTEX_RECORD_BYTES = 12  # of the scene's file: float position[3]
-POLYGON_RECORD_BYTES = 16  # of the scene's file: int vertex[3], material
-ITEM_BYTES = 32  # float lo[3], hi[3]; int triangle, unused
 INDEX_BYTES = 4
 MATERIAL_BYTES = 64
 LIGHT_BYTES = 48
@@ -32,7 +28,6 @@ CAMERA_BYTES = 96
 PIXEL_BYTES = 24  # double red, green, blue: rays add to them
 FILE_PIXEL_BYTES = 3
 RAY_BYTES = 72  # double origin[3], direction[3], inverse[3]
-PART_BYTES = 16  # of the items, on the stack of build(): int begin, end, parent, level
 HIT_BYTES = 16  # double t; int triangle, unused
 QUEUE_BYTES = 128  # int lock, head, tail: a cache line of its own
 QUEUE_HEAD, QUEUE_TAIL = 4, 8
@@ -50,7 +45,7 @@ SHARED_START = 0x3000_0000
 STACK_END = 0x7FFF_8000
 STACK_BYTES = 16 * PAGE_BYTES
 STACK_IN_USE = 512  # of main() and its callers
-READ_BYTES = 8192  # of stdio
+BUFFER_BYTES = 8192  # of stdio
 RANDOM_BYTES = 8  # drand48()'s state
 
 # Blocks of text, numbers of rows of ``text_blocks``.
@@ -76,16 +71,8 @@ RANDOM_BYTES = 8  # drand48()'s state
     REFLECT,
     SHADE_END,
     SKY,
-    READ_VERTEX,
-    READ_POLYGON,
-    SPLIT,
-    BOX_ITEM,
-    PARTITION_ITEM,
-    SWAP_ITEMS,
-    MAKE_NODE,
-    MAKE_LEAF_ITEM,
     WRITE_PIXEL,
-) = range(30)
+) = range(22)
 INSTRUCTIONS = {
     TAKE_LOCK: 12,
     TAKE_TILE: 22,
@@ -108,14 +95,6 @@ INSTRUCTIONS = {
     REFLECT: 110,  # with three calls of drand48()
     SHADE_END: 30,
     SKY: 16,
-    READ_VERTEX: 22,
-    READ_POLYGON: 96,
-    SPLIT: 60,
-    BOX_ITEM: 16,
-    PARTITION_ITEM: 8,
-    SWAP_ITEMS: 34,
-    MAKE_NODE: 30,
-    MAKE_LEAF_ITEM: 8,
     WRITE_PIXEL: 24,  # three times: scale, clamp, convert to a byte
 }
 
@@ -133,7 +112,7 @@ def page_up(address: int) -> int:
 
 
 class Places(NamedTuple):
-    """Addresses. Shared: all from ``camera`` to ``end``. Private: the rest; ``items`` and what follows in the heap."""
+    """Addresses. Shared: all from ``camera`` to ``end``. Private: the rest."""
 
     camera: int
     lights: int
@@ -149,9 +128,8 @@ class Places(NamedTuple):
     picture: int
     end: int
     buffer: int
-    items: int
-    heap_end: int
     random: int
+    data_end: int
     stack: int
 
 
@@ -170,8 +148,7 @@ def make_places(
     corners = page_up(polygons + triangles * POLYGON_BYTES)
     at_vertices = page_up(corners + triangles * CORNERS_BYTES)
     picture = page_up(at_vertices + vertices * VERTEX_BYTES)
-    random = DATA_START + READ_BYTES
-    items = page_up(random + RANDOM_BYTES)
+    random = DATA_START + BUFFER_BYTES
     return Places(
         SHARED_START,
         at_lights,
@@ -187,17 +164,16 @@ def make_places(
         picture,
         page_up(picture + pixels * PIXEL_BYTES),
         DATA_START,
-        items,
-        page_up(items + triangles * ITEM_BYTES),
         random,
+        page_up(random + RANDOM_BYTES),
         STACK_END - STACK_IN_USE,
     )
 
 
 def image(file: int, text_end: int, places: Places) -> tuple[Segment, ...]:
-    """Text, data with heap, and stack of a process."""
+    """Text, data and stack of a process."""
     return (
         Segment(0, TEXT_START, page_up(text_end), "file", object=file, writable=False),
-        Segment(0, DATA_START, places.heap_end, "anonymous"),
+        Segment(0, DATA_START, places.data_end, "anonymous"),
         Segment(0, STACK_END - STACK_BYTES, STACK_END, "anonymous"),
     )

@@ -46,15 +46,17 @@ def test_several_instances_on_several_cpus_keep_the_rules() -> None:
 def test_eight_cpus_run_six_and_six_that_share_their_text() -> None:
     meta, _ = run(Engineering(cpus=8, scale=0.0005, **SMALL))
     assert [process.name for process in meta.processes] == ["gates"] * 6 + ["memory"] * 6
-    text = [s.object for s in meta.segments if s.backing == "shared"]
-    assert sorted(text) == [1] * 6 + [2] * 6
+    text = [meta.files[s.object - 1].name for s in meta.segments if s.asid and s.backing == "file"]
+    assert sorted(text) == ["/usr/flashlite"] * 6 + ["/usr/vcs/netlist"] * 6
 
 
 def test_processes_run_before_and_after_the_trace() -> None:
-    _, rows = run(Engineering(scale=0.004))
+    meta, rows = run(Engineering(scale=0.004))
     entered = set(rows.arg[rows.kind == Kind.ENTER].tolist())
     assert not entered & {Service.DEMAND_ZERO, Service.QUICK_FAULT, Service.PAGE_IN, Service.EXIT, Service.FORK}
     assert not np.isin(rows.kind, (Kind.IDLE, Kind.PROCESS_EXIT, Kind.ZERO_PAGE)).any()
+    found = {meta.files[file - 1].name for file in rows.arg[(rows.kind == Kind.RESIDENT) & (rows.asid > 0)].tolist()}
+    assert found == {"/usr/vcs/netlist", "/usr/flashlite"}
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from discotrace.tracegen.workloads.pmake_tape import new_tape
 from discotrace.tracegen.workloads.program import Fork, Process
 
 SMALL = Pmake(
-    scale=2 / 22,
+    scale=1,
+    compilations=2,
     functions=6,
     statements=10,
     headers=8,
@@ -31,6 +32,7 @@ SMALL = Pmake(
     assembler_kib=64,
     tool_kib=64,
     library_kib=64,
+    other_files_kib=64,
 )
 MASK = 0xFFFFFFFF
 
@@ -42,12 +44,16 @@ def run_all(step_of: Any, proc: Process) -> None:
             run_all(step.program, proc)
 
 
-@pytest.fixture(scope="module")
-def built() -> Build:
-    build = Build(SMALL, 0)
+def run_build(knobs: Pmake) -> Build:
+    build = Build(knobs, 0)
     numbers: dict[str, int] = {}
     run_all(build.make, Process(1, 0, lambda name, size, disk: numbers.setdefault(name, len(numbers) + 1)))
     return build
+
+
+@pytest.fixture(scope="module")
+def built() -> Build:
+    return run_build(SMALL)
 
 
 # ---- the naive meaning of the source: translated to Python, line by line -------------------------------------------
@@ -165,4 +171,9 @@ def test_trace__keeps_the_rules_and_is_the_same_for_the_same_seed(tmp_path: Path
 
 
 def test_scale__changes_how_many_sources_are_compiled() -> None:
-    assert [replace(SMALL, scale=scale).count for scale in (0.02, 0.1, 1)] == [1, 2, 22]
+    assert [Pmake(scale=scale).count for scale in (0.02, 0.1, 1)] == [1, 2, 22]
+
+
+def test_scale__a_part_of_the_makefile_ends_before_the_link() -> None:
+    build = run_build(replace(SMALL, scale=0.5))
+    assert set(build.contents.objects) == {"/work0/0.o"}

@@ -12,7 +12,7 @@ from discotrace.tracegen.rules import check_rows
 from discotrace.tracegen.schema import Kind, Rows, TraceMeta, concat_rows
 from discotrace.tracegen.workloads import raytrace_layout as at
 from discotrace.tracegen.workloads.generate import generate
-from discotrace.tracegen.workloads.program import Barrier, Process, Read, References, Write
+from discotrace.tracegen.workloads.program import Leave, Process, References, Resident, Step, Write
 from discotrace.tracegen.workloads.raytrace import Raytrace
 from discotrace.tracegen.workloads.raytrace_build import LEAF_TRIANGLES
 from discotrace.tracegen.workloads.raytrace_kernels import (
@@ -30,29 +30,18 @@ from discotrace.tracegen.workloads.stage import Stage
 
 SMALL = {"triangles": 800, "balls": 4, "width": 64, "height": 48, "scale": 1.0, "reflections": 2}
 ROWS = 1 << 16
+PIXELS = 40  # of a write: does not divide a tile's 64
 
 
 def small_tracer(scale: float) -> RayTracer:
     geometry, rays = make_geometry(800, 4, 0.5, 3, seed=5), make_tiles(64, 48, 8, 2, scale, 5)
-    return RayTracer(geometry, make_surroundings(2, 4 / 3, 5), rays, reflections=3, gloss=0.5, processes=1)
+    return RayTracer(geometry, make_surroundings(2, 4 / 3, 5), rays, 3, 0.5, PIXELS, processes=1)
 
 
 @cache
 def tracer() -> RayTracer:
-    """One that has read a small scene and built its tree."""
-    geometry = make_geometry(800, 4, 0.5, 3, seed=5)
-    made = RayTracer(
-        geometry,
-        make_surroundings(2, 4 / 3, 5),
-        make_tiles(64, 48, 8, 2, 0.2, 5),
-        reflections=3,
-        gloss=0.5,
-        processes=1,
-    )
-    for step in made.process(0, Process(1, 0, lambda name, size, disk: 1)):
-        if isinstance(step, Barrier):
-            break
-    return made
+    """One whose scene others only read."""
+    return small_tracer(0.2)
 
 
 def nearest_by_brute_force(origin: np.ndarray, direction: np.ndarray) -> tuple[float, set[int]]:
@@ -185,27 +174,34 @@ def test_trace__keeps_every_rule_and_the_same_seed_gives_the_same_bytes(tmp_path
 
 def test_trace__stores_each_pixel_once_and_reads_the_scene_without_writing_it(tmp_path: Path) -> None:
     rows = made_rows(tmp_path / "t", cpus=2, scale=1.0)
-    barriers = np.flatnonzero(rows.kind == Kind.BARRIER)
-    traced = slice(barriers[1] + 1, barriers[3])
-    kind, vaddr, size = rows.kind[traced], rows.vaddr[traced], rows.size[traced]
+    is_user = rows.vaddr < 2**63
+    kind, vaddr, size = rows.kind[is_user], rows.vaddr[is_user], rows.size[is_user]
     geometry = make_geometry(800, 4, Raytrace.mirrors, Raytrace.patch, seed=1)
     vertices, triangles = len(geometry.vertices), len(geometry.material)
     places = at.make_places(vertices, triangles, 2 * triangles, 16, Raytrace.lights, 2, 48, 64 * 48)
-    in_scene = (vaddr >= places.nodes) & (vaddr < places.picture)
+    in_scene = (kind <= Kind.STORE) & (vaddr >= places.nodes) & (vaddr < places.picture)
     assert (kind[in_scene] == Kind.LOAD).all()
     pixels = vaddr[(kind == Kind.STORE) & (vaddr >= places.picture) & (vaddr < places.end)]
     assert sorted(pixels.tolist()) == list(range(places.picture, places.picture + 64 * 48 * 24, 24))
     assert size[in_scene].max() <= at.NODE_BOX_BYTES
 
 
-def test_program__reads_the_whole_file_and_writes_three_bytes_of_each_pixel() -> None:
-    geometry = make_geometry(800, 4, 0.5, 3, seed=5)
+def test_program__writes_three_bytes_of_each_pixel_once() -> None:
     made = small_tracer(0.2)
-    steps = list(made.process(0, Process(1, 0, lambda name, size, disk: 1)))
-    read = sum(step.size for step in steps if isinstance(step, Read))
-    assert read == len(geometry.vertices) * 12 + len(geometry.material) * 16
-    assert sum(step.size for step in steps if isinstance(step, Write)) == 3 * len(made.picture)
-    assert all(step.kind[0] == Kind.FETCH for step in steps if isinstance(step, References))
+    steps = steps_of(made)
+    written = [byte for s in steps if isinstance(s, Write) for byte in range(s.offset, s.offset + s.size)]
+    assert sorted(written) == list(range(3 * len(made.picture)))
+    assert {s.size for s in steps if isinstance(s, Write)} == {3 * PIXELS, 3 * (64 - PIXELS)}
+    assert all(s.kind[0] == Kind.FETCH for s in steps if isinstance(s, References))
+
+
+def test_program__finds_all_but_the_picture_in_memory_and_runs_on() -> None:
+    made = small_tracer(0.2)
+    steps = steps_of(made)
+    ends = [s.end for s in steps if isinstance(s, Resident)]
+    assert made._places.picture in ends
+    assert made._places.end not in ends
+    assert isinstance(steps[-1], Leave)
 
 
 def test_scale__changes_length_but_hardly_the_mix() -> None:
@@ -213,7 +209,7 @@ def test_scale__changes_length_but_hardly_the_mix() -> None:
     for scale in (0.25, 1.0):
         tiles = [
             step
-            for step in tracer_steps(scale)
+            for step in steps_of(small_tracer(scale))
             if isinstance(step, References) and step.vaddr[0] == at.text_blocks()[0][at.PIXEL_START, 0]
         ]
         rows = sum(len(step.kind) for step in tiles)
@@ -223,12 +219,13 @@ def test_scale__changes_length_but_hardly_the_mix() -> None:
     assert mixes[0][1] == pytest.approx(mixes[1][1], rel=0.05)
 
 
-def tracer_steps(scale: float) -> list[object]:
-    return list(small_tracer(scale).process(0, Process(1, 0, lambda name, size, disk: 1)))
+def steps_of(made: RayTracer) -> list[Step]:
+    return list(made.process(0, Process(1, 0, lambda name, size, disk: 1)))
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"triangles": 0}, {"width": 100}, {"mirrors": 1.5}, {"gloss": -1.0}, {"reflections": -1}]
+    "knobs",
+    [{"triangles": 0}, {"width": 100}, {"mirrors": 1.5}, {"gloss": -1.0}, {"reflections": -1}, {"pixels_per_write": 0}],
 )
 def test_knobs__impossible_ones_are_errors(knobs: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
