@@ -15,9 +15,10 @@ from discotrace.tracegen.schema import (
     Kind,
     Rows,
     Segment,
+    Service,
     TraceMeta,
 )
-from discotrace.tracegen.sharing import Sharing, SharingCount
+from discotrace.tracegen.sharing import Content, PageClass, Sharing, SharingCount
 
 SLICES = 60  # stretches of the trace for which the working set is told: about as many as a terminal shows
 PAGE_KIB = PAGE_BYTES // 1024
@@ -49,12 +50,22 @@ class ServiceUse:
     entries: int
     instructions: int
 
+    @property
+    def name(self) -> str:
+        """The service in small letters; a trace that breaks the format may have one without a name."""
+        return {one.value: one.name.lower() for one in Service}.get(self.service, f"service_{self.service}")
+
 
 @dataclass(frozen=True)
 class WorkingSet:
-    """Distinct KiB touched in each stretch of ``slice_records`` records; code is what was executed there."""
+    """Virtual KiB touched in each stretch of ``slice_records`` records; code is what was executed there.
+
+    A page counts once for each address space, as in ``Footprint.virtual_kib``.
+    ``instructions`` of the trace in each stretch say how long it is.
+    """
 
     slice_records: int
+    instructions: list[int]
     user_code_kib: list[int]
     user_data_kib: list[int]
     kernel_kib: list[int]
@@ -108,14 +119,15 @@ class Summarizer:
         further = _further_pages(rows, touched.longer)
         every = np.arange(len(numbers))
         more = [(places, self._pages.index.numbers(touched.key[places], vpn)) for places, vpn in further]
+        at, pages = _in_order([(every, numbers), *more])
         for start, stop, event in stretches(rows):
-            for places, pages in [(every, numbers), *more]:
-                low, high = np.searchsorted(places, [start, stop])
-                self._sharing.place(self._footprint.add(pages[low:high]))
-                self._sharing.add(rows, places[low:high], pages[low:high])
+            low, high = np.searchsorted(at, [start, stop])
+            self._sharing.place(self._footprint.add(pages[low:high]))
+            self._sharing.add(rows, at[low:high], pages[low:high])
             if event is not None:
                 self._footprint.change(event)
-        self._working_set.add(rows.kind == Kind.FETCH, numbers, more)
+        self._sharing.end_batch(rows)
+        self._working_set.add(rows.kind == Kind.FETCH, instructions, numbers, more)
 
     def finish(self) -> Summary:
         """The summary of all rows taken."""
@@ -133,6 +145,19 @@ class Summarizer:
             user_instructions=self._services.instructions[USER],
             working_set=self._working_set.finish(),
         )
+
+    def classes_of_pages(self) -> dict[Content, PageClass]:
+        """How the CPUs share each page that was touched so far."""
+        return self._sharing.classes()
+
+
+def _in_order(
+    touches: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Several (rows, pages that they touch) as one, in the order of the rows."""
+    at = np.concatenate([rows for rows, _ in touches])
+    order = np.argsort(at, kind="stable")
+    return at[order], np.concatenate([pages for _, pages in touches])[order]
 
 
 def _further_pages(
@@ -296,6 +321,8 @@ class _WorkingSetCount:
         self._last_fetched = np.zeros(1024, np.int32)
         self._slice = 1
         self._row = 0  # of the current slice
+        self._in_slice = 0  # instructions
+        self._instructions: list[int] = []
         self._user_code_kib: list[int] = []
         self._user_data_kib: list[int] = []
         self._kernel_kib: list[int] = []
@@ -303,6 +330,7 @@ class _WorkingSetCount:
     def add(
         self,
         is_fetch: npt.NDArray[np.bool_],
+        instructions: npt.NDArray[np.int64],
         numbers: npt.NDArray[np.int64],
         further: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
     ) -> None:
@@ -319,6 +347,7 @@ class _WorkingSetCount:
             for places, more in further:
                 low, high = np.searchsorted(places, [start, stop])
                 self._last[more[low:high]] = self._slice
+            self._in_slice += int(instructions[start:stop].sum())
             self._row += stop - start
             start = stop
             if self._row == self._slice_records:
@@ -333,10 +362,14 @@ class _WorkingSetCount:
         self._user_code_kib.append(code * PAGE_KIB)
         self._user_data_kib.append((user - code) * PAGE_KIB)
         self._kernel_kib.append((len(touched) - user) * PAGE_KIB)
+        self._instructions.append(self._in_slice)
         self._slice += 1
         self._row = 0
+        self._in_slice = 0
 
     def finish(self) -> WorkingSet:
         if self._row:
             self._end_slice()
-        return WorkingSet(self._slice_records, self._user_code_kib, self._user_data_kib, self._kernel_kib)
+        return WorkingSet(
+            self._slice_records, self._instructions, self._user_code_kib, self._user_data_kib, self._kernel_kib
+        )

@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from discotrace.cli.console import out, print_json, progress
-from discotrace.cli.options import Json, Trace
+from discotrace.cli.options import Changes, Json, Trace
+from discotrace.cli.replaying import configured, replay_progress
+from discotrace.tracegen.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from discotrace.analysis.configuration import Configuration
+    from discotrace.analysis.sharing_misses import ClassMisses
     from discotrace.tracegen.reader import TraceReader
     from discotrace.tracegen.schema import TraceMeta
-    from discotrace.tracegen.summary import Summary, WorkingSet
+    from discotrace.tracegen.summary import Summarizer, Summary, WorkingSet
 
 _LARGEST = 10  # processes listed in the text
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = ".:-=+*%@"
+_MACHINE = "flash"
+_PICTURES = (".svg", ".png")
 
 
 def info(
     trace: Trace,
+    misses: Annotated[bool, typer.Option("--misses", help="Add L2 misses by sharing; needs a native replay.")] = False,
+    picture: Annotated[
+        str | None, typer.Option("--picture", help="Write a picture of the trace to this .svg or .png file.")
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option("--machine", "-m", help="Preset name or TOML file, for the misses: flash by default.")
+    ] = None,
+    changes: Changes = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the picture if it is there.")] = False,
     json_output: Json = False,
 ) -> None:
-    """Show what is in a trace: records, processes, footprint, sharing, OS services, working set.
+    """Show what is in a trace: records, processes, footprint, sharing, OS services, working sets over time.
 
     Original references are what the traced programs did: instructions, and rows of LOAD and STORE. Footprint counts
     the 4 KiB pages that were touched: virtual once per address space, distinct once per page of a file or shared
@@ -31,15 +49,69 @@ def info(
     """
     from discotrace.tracegen.reader import TraceReader
 
+    draws = picture is not None
+    if not (misses or draws) and (machine or changes):
+        raise ConfigError("--machine and --set are about the misses: add --misses or --picture")
+    configuration = configured(machine or _MACHINE, changes, None, False) if misses or draws else None
+    if picture is not None:
+        _check_picture(picture, force)
     with TraceReader(trace) as reader:
-        summary = _summary(reader)
+        summarizer = _summarized(reader)
+        summary = summarizer.finish()
+        missed = None if configuration is None else _missed(reader, configuration, summarizer)
+        if picture is not None:
+            _draw(picture, reader, summary, missed or [], machine or _MACHINE)
         if json_output:
-            print_json(_as_tree(reader, summary))
+            print_json(_as_tree(reader, summary) | {"misses": _misses_tree(configuration, missed)})
         else:
-            _print_text(reader, summary)
+            _print_text(reader, summary, missed)
 
 
-def _summary(reader: TraceReader) -> Summary:
+def _check_picture(picture: str, force: bool) -> None:
+    """Refuse before the work what could not be written after it."""
+    if Path(picture).suffix not in _PICTURES:
+        raise OutputError(
+            f"--picture is {picture!r}, expected the name of a file that ends in {' or '.join(_PICTURES)}"
+        )
+    if Path(picture).exists() and not force:
+        raise OutputError(f"{picture} is there already; replace it with --force or choose another name")
+    try:
+        import discotrace.analysis.trace_picture  # noqa: F401 - whether it can be had
+    except ImportError as missing:
+        raise OutputError(
+            f"pictures need the package {missing.name}: install it with pip install 'discotrace[report]'"
+        ) from missing
+
+
+def _draw(picture: str, reader: TraceReader, summary: Summary, missed: list[ClassMisses], machine: str) -> None:
+    from discotrace.analysis.trace_picture import picture as drawn
+    from discotrace.tracegen.atomic import atomic_path
+
+    content = drawn(Path(reader.source).stem, summary, missed, Path(machine).stem, Path(picture).suffix)
+    with atomic_path(picture) as path:
+        path.write_bytes(content)
+
+
+def _missed(reader: TraceReader, configuration: Configuration, summarizer: Summarizer) -> list[ClassMisses]:
+    with replay_progress(reader, quiet=False) as advance:
+        from discotrace.analysis.sharing_misses import misses_by_class
+
+        return misses_by_class(reader, configuration.machine, summarizer.classes_of_pages(), advance)
+
+
+def _misses_tree(configuration: Configuration | None, missed: list[ClassMisses] | None) -> dict[str, object] | None:
+    from dataclasses import asdict
+
+    if configuration is None or missed is None:
+        return None
+    return {
+        "system": "native",
+        "configuration": configuration.to_tables(),
+        "by_class": [asdict(one) for one in missed],
+    }
+
+
+def _summarized(reader: TraceReader) -> Summarizer:
     from discotrace.tracegen.rules import CHECK_ROWS
     from discotrace.tracegen.summary import Summarizer
 
@@ -48,7 +120,7 @@ def _summary(reader: TraceReader) -> Summary:
         for rows in reader.batches(CHECK_ROWS):
             summarizer.add(rows)
             advance(len(rows.kind))
-    return summarizer.finish()
+    return summarizer
 
 
 def _as_tree(reader: TraceReader, summary: Summary) -> dict[str, object]:
@@ -75,8 +147,7 @@ def _as_tree(reader: TraceReader, summary: Summary) -> dict[str, object]:
         "footprint": [asdict(footprint) for footprint in summary.footprint],
         "sharing": [asdict(one) for one in summary.sharing],
         "services": [
-            {"service": _service_name(use.service).lower(), "entries": use.entries, "instructions": use.instructions}
-            for use in summary.services
+            {"service": use.name, "entries": use.entries, "instructions": use.instructions} for use in summary.services
         ],
         "files": {"count": len(meta.files), "size_bytes": sum(file.size for file in meta.files)},
         "working_set": asdict(summary.working_set),
@@ -88,14 +159,14 @@ def _bytes_per_reference(reader: TraceReader, summary: Summary) -> float | None:
     return reader.file_bytes / summary.original_references if summary.original_references else None
 
 
-def _print_text(reader: TraceReader, summary: Summary) -> None:
+def _print_text(reader: TraceReader, summary: Summary, missed: list[ClassMisses] | None) -> None:
     console = out()
     for table in (
         _overview(reader, summary),
         _kinds(summary),
         _processes(reader.meta, summary),
         _footprint(summary),
-        _sharing(summary),
+        _sharing(summary, missed),
         _services(summary),
     ):
         console.print(table)
@@ -166,12 +237,20 @@ def _footprint(summary: Summary) -> Table:
     return table
 
 
-def _sharing(summary: Summary) -> Table:
-    table = _table("Sharing between CPUs", "pages", "KiB", "references", "share")
+def _sharing(summary: Summary, missed: list[ClassMisses] | None) -> Table:
+    """With misses two more columns, and a row for the page tables, to which a trace has no references."""
+    columns = [] if missed is None else ["L2 misses", "share"]
+    table = _table("Sharing between CPUs", "pages", "KiB", "references", "share", *columns)
     every = sum(one.references for one in summary.sharing)
+    counts = {(one.space, one.sharing): one.l2_misses for one in missed or []}
+    all_missed = sum(counts.values())
     for one in summary.sharing:
         name = f"{one.space}, {one.sharing.replace('_', '-')}"
-        table.add_row(name, f"{one.kib:,}", f"{one.references:,}", _share(one.references, every))
+        cells = [f"{one.kib:,}", f"{one.references:,}", _share(one.references, every)]
+        count = counts.pop((one.space, one.sharing), 0)
+        table.add_row(name, *cells, *([] if missed is None else [f"{count:,}", _share(count, all_missed)]))
+    for (space, _), count in counts.items():
+        table.add_row(space, "", "", "", f"{count:,}", _share(count, all_missed))
     return table
 
 
@@ -179,14 +258,14 @@ def _services(summary: Summary) -> Table:
     table = _table("OS services", "service", "entries", "instructions", "share")
     for use in sorted(summary.services, key=lambda use: -use.instructions):
         share = _share(use.instructions, summary.instructions)
-        table.add_row(_service_name(use.service), f"{use.entries:,}", f"{use.instructions:,}", share)
+        table.add_row(use.name.upper(), f"{use.entries:,}", f"{use.instructions:,}", share)
     user = summary.user_instructions
     table.add_row("(outside services)", "", f"{user:,}", _share(user, summary.instructions))
     return table
 
 
 def _working_set(working_set: WorkingSet, bars: str) -> list[str]:
-    lines = [f"Working set: KiB touched in each {working_set.slice_records:,} records"]
+    lines = [f"Working sets: virtual KiB touched in each {working_set.slice_records:,} records"]
     for name, kib in (
         ("user code", working_set.user_code_kib),
         ("user data", working_set.user_data_kib),
@@ -201,13 +280,6 @@ def _picture(values: list[int], bars: str) -> str:
     """One character a value: a blank for 0, the last of ``bars`` for the largest."""
     top = max(values) or 1
     return "".join(bars[-(-value * len(bars) // top) - 1] if value else " " for value in values)
-
-
-def _service_name(number: int) -> str:
-    """The name of a service; a trace that breaks the format may have one without."""
-    from discotrace.tracegen.schema import Service
-
-    return {service.value: service.name for service in Service}.get(number, f"SERVICE_{number}")
 
 
 def _share(part: int, whole: int) -> str:

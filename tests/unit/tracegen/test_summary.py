@@ -1,5 +1,7 @@
 """What `info` computes: each number on a trace small enough to count by hand, in any batches."""
 
+from dataclasses import replace
+
 import pytest
 
 from discotrace.tracegen.schema import (
@@ -56,6 +58,7 @@ RECORDS: list[Record] = [
     (1, 2, Kind.FETCH, TEXT + PAGE, 4, 1),
     (1, 2, Kind.IDLE, 0, 1000, 0),
 ]
+EXECUTING = (Kind.FETCH, Kind.ZERO_PAGE)
 
 
 def summarize(batch: int = len(RECORDS)) -> Summary:
@@ -113,17 +116,48 @@ def test_sharing__a_page_that_two_cpus_read_is_read_shared_and_one_of_a_cpu_alon
     ]
 
 
+def sharing_of(*uses: tuple[int, Kind]) -> list[Sharing]:
+    """Of one kernel page that these CPUs use in this order."""
+    summarizer = Summarizer(META, len(uses))
+    for cpu, kind in uses:
+        summarizer.add(rows_from_records([(cpu, 0, kind, KSEG0_START, 8, 0)]))
+    return summarizer.finish().sharing
+
+
+@pytest.mark.parametrize("cpu", [0, 1])
 @pytest.mark.parametrize("kind", [Kind.STORE, Kind.ZERO_PAGE])
-def test_sharing__one_write_makes_a_shared_page_write_shared(kind: Kind) -> None:
-    rows = rows_from_records([(0, 0, Kind.LOAD, KSEG0_START, 8, 0), (1, 0, kind, KSEG0_START, 8, 0)])
-    summarizer = Summarizer(META, 2)
-    summarizer.add(rows)
-    assert summarizer.finish().sharing == [Sharing("kernel", "write_shared", kib=4, references=2)]
+def test_sharing__one_write_makes_a_shared_page_write_shared(kind: Kind, cpu: int) -> None:
+    page = Sharing("kernel", "write_shared", kib=4, references=3)
+    assert sharing_of((0, Kind.LOAD), (1, Kind.LOAD), (cpu, kind)) == [page]
+
+
+def test_sharing__the_second_cpus_first_write_makes_a_page_write_shared() -> None:
+    assert sharing_of((0, Kind.LOAD), (1, Kind.STORE)) == [Sharing("kernel", "write_shared", kib=4, references=2)]
+
+
+def test_sharing__what_one_cpu_fills_before_others_read_it_is_read_shared() -> None:
+    uses = [(1, Kind.ZERO_PAGE), (1, Kind.STORE), (0, Kind.LOAD), (1, Kind.LOAD)]
+    assert sharing_of(*uses) == [Sharing("kernel", "read_shared", kib=4, references=4)]
+
+
+@pytest.mark.parametrize("kernel_first", [False, True])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_sharing__a_page_of_kernel_and_process_counts_as_the_first_ones(kernel_first: bool, batch: int) -> None:
+    window = Segment(0, XKPHYS_START, XKPHYS_START + PAGE, "file", object=5, writable=False)
+    meta = replace(META, segments=[*META.segments, window])
+    records = [(0, 1, Kind.LOAD, TEXT, 8, 0), (1, 1, Kind.LOAD, XKPHYS_START, 8, 0)]
+    rows = rows_from_records(records[::-1] if kernel_first else records)
+    summarizer = Summarizer(meta, 2)
+    for start in range(0, 2, batch):
+        summarizer.add(slice_rows(rows, start, start + batch))
+    space = "kernel" if kernel_first else "user"
+    assert summarizer.finish().sharing == [Sharing(space, "read_shared", kib=4, references=2)]
 
 
 def test_working_set_tells_the_pages_of_each_slice() -> None:
     working_set = summarize().working_set
     assert working_set.slice_records == 1
+    assert working_set.instructions == [arg if kind in EXECUTING else 0 for _, _, kind, _, _, arg in RECORDS]
     assert working_set.user_code_kib == [4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0]
     assert working_set.user_data_kib == [0, 0, 4, 0, 0, 12, 0, 4, 0, 0, 0, 0, 4, 0, 0, 4, 0, 0]
     assert working_set.kernel_kib == [
