@@ -28,7 +28,7 @@ class Pmake(Workload):
     compilations: int = 22  # at scale 1, of one instance
     jobs: int = 2  # compilations at the same time (make -J)
     rules: int = 50  # files that make asks for before it knows how to make an object
-    functions: int = 7  # of a source
+    functions: int = 8  # of a source
     statements: int = 16  # of a function, on average
     headers: int = 80  # in /usr/include
     includes: int = 11  # headers that a source names; those include others
@@ -36,7 +36,7 @@ class Pmake(Workload):
     search_directories: int = 2  # of the include path
     read_bytes: int = 1536  # a read of a file that is not read at once
     write_bytes: int = 800  # a write of an output file
-    hash_buckets: int = 235  # of each program's table of names: fewer make longer chains
+    hash_buckets: int = 290  # of each program's table of names: fewer make longer chains
     loop_turns: int = 4  # rounds of a short loop at most
     code_skew: float = 3.5  # how much the calls favour some routines; 1: none
     library_kib: int = 1280  # text of the shared library
