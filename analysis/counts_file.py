@@ -16,7 +16,7 @@ from discotrace.tracegen.atomic import atomic_path, output_errors
 from discotrace.tracegen.errors import TraceError
 
 METADATA_KEY = b"discotrace_counts"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 ABOUT = (
     "discotrace",
     "command",
@@ -29,7 +29,7 @@ ABOUT = (
     "crash",
     "losses",
 )
-COLUMNS = ("system", "window", "cpu", "vm", "context", "event", "count")
+COLUMNS = ("system", "window", "cpu", "vm", "lock", "context", "event", "at", "count")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _about(path: str | os.PathLike[str], text: bytes) -> dict[str, Any]:
         raise TraceError(f"{path}: its metadata are not those of a counts file") from fault
     if version > FORMAT_VERSION:
         raise TraceError(f"{path}: counts of format version {version}: upgrade discotrace")
-    if version < FORMAT_VERSION:  # of machines with other keys than this version's
+    if version < FORMAT_VERSION:  # with other columns than this version's
         raise TraceError(f"{path}: counts of format version {version}, of an earlier discotrace: replay again")
     if missing:
         raise TraceError(f"{path}: its metadata have no {missing[0]}: the file is damaged")

@@ -3,7 +3,7 @@
 from discotrace.monitor.cow_disk import page_sectors
 from discotrace.monitor.frames import MonitorFrames
 from discotrace.replay.buffer_cache import FilePage
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import DiskEvent, Event
 from discotrace.replay.guest import Guest
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.schema import TraceMeta
@@ -28,6 +28,8 @@ class Disks:
         for page in range(first, first + count):
             is_read = self._read_page(vm, (file, page), guest.come_in((file, page)))
             now.count(Event.DISK_READS_DONE, is_read and not goes_on)
+            now.count_at_disk(DiskEvent.DISK_REQUESTS, file, is_read and not goes_on)
+            now.count_at_disk(DiskEvent.DISK_PAGES, file, is_read)
             goes_on = is_read
 
     def boot(self, page: FilePage) -> int:
@@ -41,12 +43,15 @@ class Disks:
 
     def write(self, vm: int, page: FilePage, gfn: int) -> None:
         """A VM writes a page of a file to disk. Raises ConfigError."""
-        self._frames.now.count(Event.DISK_WRITES)
+        now = self._frames.now
+        now.count(Event.DISK_WRITES)
+        now.count_at_disk(DiskEvent.DISK_REQUESTS, page[0])
+        now.count_at_disk(DiskEvent.DISK_PAGES, page[0])
         disk, sectors = self._place(page)
         if disk in self._persistent:
             self._mount(vm, disk)
         else:
-            self._frames.now.count(Event.DISK_PAGES_LOGGED)
+            now.count(Event.DISK_PAGES_LOGGED)
             self._frames.keep_in_log(vm, disk, sectors, self._frames.slot((vm, gfn)))
 
     def unmount(self, vm: int) -> None:

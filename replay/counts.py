@@ -10,6 +10,8 @@ import pyarrow as pa
 
 from discotrace.tracegen.schema import Service
 
+I64 = npt.NDArray[np.int64]
+
 
 class Event(IntEnum):
     """Column of the count array. Every event is an integer that only grows within a window."""
@@ -105,13 +107,34 @@ class Event(IntEnum):
     RESIDENT_PAGES = 88
 
 
-EVENT_NAMES = [event.name.lower() for event in Event]
+class NodeEvent(IntEnum):
+    """Column of the node array: what the memory of a node is asked for, whoever asks in whatever context."""
+
+    MEMORY_REQUESTS = 0
+    MEMORY_WRITEBACKS = 1
+
+
+class DiskEvent(IntEnum):
+    """Column of the disk array: what is asked of a disk, and how many files are made anew on it."""
+
+    DISK_REQUESTS = 0
+    DISK_PAGES = 1
+    FILES_CREATED = 2
+
+
+EVENT_NAMES = [event.name.lower() for kind in (Event, NodeEvent, DiskEvent) for event in kind]
 
 # Contexts: 0 user, 1..19 kernel services, 31 idle; MONITOR + c is the monitor's own work on behalf of context c.
 USER = 0
 IDLE = 31
 MONITOR = 32
 N_CONTEXTS = 64
+ANY_CONTEXT = "any"  # of events of nodes and disks, for which no context is kept
+
+# Locks: 0 = none is held, 1..6 the guest kernel's own, OTHER_LOCK all others (of files and the like).
+OTHER_LOCK = 7
+N_LOCKS = 8
+SEAT_COUNTERS = N_LOCKS * N_CONTEXTS * len(Event)  # how many counters of events a seat has
 
 
 def context_name(context: int) -> str:
@@ -126,40 +149,106 @@ def context_name(context: int) -> str:
 CONTEXT_NAMES = [context_name(context) for context in range(N_CONTEXTS)]
 
 
+class Counters(NamedTuple):
+    """Non-zero counters of an array: their places in it, flattened, and their values."""
+
+    places: I64
+    values: I64
+
+
 class WindowCounts(NamedTuple):
-    """Non-zero counters of one window: places in the flattened [seats, contexts, events] array, and their values."""
+    """Counters of one window."""
 
     window: int
-    places: npt.NDArray[np.int64]
-    values: npt.NDArray[np.int64]
+    events: Counters  # [seats, locks, contexts, events]
+    nodes: Counters  # [seats, nodes, node events]
+    disks: Counters  # [seats, disks, disk events]
+
+
+class _Columns(NamedTuple):
+    """Codes of the counters of one array: a number for each counter and column."""
+
+    window: I64
+    seat: I64
+    lock: I64
+    context: I64
+    event: I64
+    at: I64
+    number: I64
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What one replay counted, by window, CPU, VM, context and event. ``seats``: (CPU, VM) pairs, ascending."""
+    """What one replay counted, by window, CPU, VM, lock, context, event, and node or disk.
+
+    ``seats``: (CPU, VM) pairs, ascending; ``nodes`` of the machine; ``disks``: their numbers in the trace, ascending.
+    """
 
     windows: list[WindowCounts]
     seats: list[tuple[int, int]]
+    nodes: int
+    disks: list[int]
 
     def table(self) -> pa.Table:
-        """Tidy form: window, cpu, vm, context, event, count; one row per non-zero counter, in that order."""
-        sizes = [len(w.places) for w in self.windows]
-        window = np.repeat(np.array([w.window for w in self.windows], np.int64), sizes)
-        places = np.concatenate([w.places for w in self.windows]) if self.windows else np.zeros(0, np.int64)
-        values = np.concatenate([w.values for w in self.windows]) if self.windows else np.zeros(0, np.int64)
-        seat, context, event = np.unravel_index(places, (len(self.seats), N_CONTEXTS, len(Event)))
+        """Tidy form: window, cpu, vm, lock, context, event, at, count; one row per non-zero counter, in that order.
+
+        ``at`` is the node or disk of an event that has one, else 0.
+        """
+        parts = (self._events(), self._of_nodes(), self._of_disks())
+        whole = _Columns._make(np.concatenate(columns) for columns in zip(*parts, strict=True))
+        order = np.lexsort((whole.at, whole.event, whole.context, whole.lock, whole.seat, whole.window))
+        ordered = _Columns._make(column[order] for column in whole)
         cpus, vms = np.array(self.seats, np.uint16).reshape(-1, 2).T
         return pa.table(
             {
-                "window": window,
-                "cpu": cpus[seat],
-                "vm": vms[seat],
-                "context": _names(context, CONTEXT_NAMES),
-                "event": _names(event, EVENT_NAMES),
-                "count": values,
+                "window": ordered.window,
+                "cpu": cpus[ordered.seat],
+                "vm": vms[ordered.seat],
+                "lock": ordered.lock.astype(np.uint8),
+                "context": _names(ordered.context, [*CONTEXT_NAMES, ANY_CONTEXT]),
+                "event": _names(ordered.event, EVENT_NAMES),
+                "at": ordered.at,
+                "count": ordered.number,
             }
         )
 
+    def _events(self) -> _Columns:
+        window, places, values = _joined(self.windows, [one.events for one in self.windows])
+        shape = (len(self.seats), N_LOCKS, N_CONTEXTS, len(Event))
+        seat, lock, context, event = np.unravel_index(places, shape)
+        return _Columns(window, seat, lock, context, event, np.zeros_like(places), values)
 
-def _names(codes: npt.NDArray[np.intp], names: list[str]) -> pa.DictionaryArray:
+    def _of_nodes(self) -> _Columns:
+        window, places, values = _joined(self.windows, [one.nodes for one in self.windows])
+        seat, node, event = np.unravel_index(places, (len(self.seats), self.nodes, len(NodeEvent)))
+        return _anywhere(window, seat, event + len(Event), node, values)
+
+    def _of_disks(self) -> _Columns:
+        window, places, values = _joined(self.windows, [one.disks for one in self.windows])
+        seat, disk, event = np.unravel_index(places, (len(self.seats), max(1, len(self.disks)), len(DiskEvent)))
+        at = np.array(self.disks, np.int64)[disk]
+        return _anywhere(window, seat, event + len(Event) + len(NodeEvent), at, values)
+
+
+def non_zero(counters: I64) -> Counters:
+    """The counters of an array that are not zero."""
+    places = np.flatnonzero(counters)
+    return Counters(places, counters[places])
+
+
+def _joined(windows: list[WindowCounts], of_windows: list[Counters]) -> tuple[I64, I64, I64]:
+    """Window, place and value of the counters of all windows."""
+    sizes = [len(one.places) for one in of_windows]
+    window = np.repeat(np.array([one.window for one in windows], np.int64), sizes)
+    nothing = np.zeros(0, np.int64)
+    places = np.concatenate([nothing, *(one.places for one in of_windows)])
+    return window, places, np.concatenate([nothing, *(one.values for one in of_windows)])
+
+
+def _anywhere(window: I64, seat: I64, event: I64, at: I64, number: I64) -> _Columns:
+    """Columns of events of nodes or disks, which are kept by no lock and no context."""
+    return _Columns(window, seat, np.zeros_like(seat), np.full_like(seat, N_CONTEXTS), event, at, number)
+
+
+def _names(codes: I64, names: list[str]) -> pa.DictionaryArray:
     return pa.DictionaryArray.from_arrays(pa.array(codes, pa.int32()), pa.array(names))

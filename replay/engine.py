@@ -25,6 +25,7 @@ FAULTS = {
     walk.UNKNOWN_SERVICE: "service {arg} is unknown",
     walk.UNKNOWN_CLASS: "privileged class {arg} is unknown",
     walk.BAD_SIZE: "a reference of size 0",
+    walk.BAD_LOCK: "lock {arg} is released by who does not hold it, or taken while 16 others are held",
 }
 
 
@@ -84,7 +85,8 @@ class Replay:
             self.system.crash(self._crash.vm)
         self.system.end_of_trace()
         self._close_window()
-        return Counts(self._closed, self.system.parts.seats)
+        system = self.system
+        return Counts(self._closed, system.parts.seats, system.machine.nodes, system.disk_counters.disks)
 
     @property
     def footprints(self) -> Footprints:
@@ -162,11 +164,11 @@ class Replay:
         self._cursor[reference.WINDOW_END] = min(self._window_end, self._cooling_end)
 
     def _close_window(self) -> None:
-        counts = self.system.hardware.state.counts
-        places = np.flatnonzero(counts)
-        if len(places):
-            self._closed.append(WindowCounts(self._window_end // self._window - 1, places, counts[places]))
-            counts.fill(0)
+        system = self.system
+        events, at_nodes = system.hardware.take_counts(), system.hardware.take_node_counts()
+        at_disks = system.disk_counters.take()
+        if len(events.places):  # without events there is nothing at nodes or disks
+            self._closed.append(WindowCounts(self._window_end // self._window - 1, events, at_nodes, at_disks))
         instructions = int(self._cursor[reference.TRACE_INSTRUCTIONS])
         self._window_end = (instructions // self._window + 1) * self._window
 

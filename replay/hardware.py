@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from discotrace.replay.counts import Counters, non_zero
 from discotrace.replay.kernels.compile import bound
+from discotrace.replay.kernels.counters import find_counted
 from discotrace.replay.kernels.entries import (
     drop_lines,
     page_map_change,
@@ -48,6 +50,7 @@ class Hardware:
         self._insert = bound(page_map_insert, pages, 0, 0, 0)
         self._remove = bound(page_map_remove, pages, 0, 0)
         self._change = bound(page_map_change, pages, 0, 0, 0)
+        self._places = np.empty(len(self.state.counts), np.int64)  # room for those of all counters
 
     # Pages
 
@@ -87,6 +90,26 @@ class Hardware:
     @cached_property
     def _drop_lines(self) -> Callable[[State, int], None]:
         return bound(drop_lines, self.state, 0)
+
+    # Counters
+
+    def take_counts(self) -> Counters:
+        """The counters of events that are not zero; they are afterwards. Looks only where there may be some."""
+        state = self.state
+        found = find_counted(state.counts, state.planes_used, self._places)
+        state.planes_used.fill(0)
+        state.planes_used[state.cpus.plane] = 1  # in which the CPUs go on
+        places = self._places[:found].copy()
+        taken = Counters(places, state.counts[places])
+        state.counts[places] = 0
+        return taken
+
+    def take_node_counts(self) -> Counters:
+        """The counters of events at nodes that are not zero; they are afterwards."""
+        counts = self.state.caches.node_counts
+        taken = non_zero(counts)
+        counts[taken.places] = 0
+        return taken
 
     # Frames
 

@@ -1,7 +1,7 @@
 """The native system: one OS on the bare machine, whose physical pages are the machine's frames."""
 
 from discotrace.replay.buffer_cache import FilePage
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import DiskEvent, Event
 from discotrace.replay.crash import Loss
 from discotrace.replay.kernels.native import Native, replay_native
 from discotrace.replay.machine import Machine
@@ -96,7 +96,11 @@ class NativeSystem(System):
             self.guests[vm].come_in((file, page))
         self.now.count(Event.DISK_PAGES_DONE, count)
         self.now.count(Event.DISK_READS_DONE)
+        self.now.count_at_disk(DiskEvent.DISK_REQUESTS, file)
+        self.now.count_at_disk(DiskEvent.DISK_PAGES, file, count)
 
     def write_out(self, vm: int, page: FilePage, gfn: int) -> None:
         """The disk writes the page."""
         self.now.count(Event.DISK_WRITES)
+        self.now.count_at_disk(DiskEvent.DISK_REQUESTS, page[0])
+        self.now.count_at_disk(DiskEvent.DISK_PAGES, page[0])

@@ -6,23 +6,29 @@ from contextlib import contextmanager
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import SEAT_COUNTERS, DiskEvent, Event
+from discotrace.replay.disk_counters import DiskCounters
 
 
 class Now:
     """Set by the engine before it lets a system act."""
 
-    def __init__(self, counts: npt.NDArray[np.int64]) -> None:
+    def __init__(self, counts: npt.NDArray[np.int64], disk_counters: DiskCounters) -> None:
         self._counts = counts
+        self._disk_counters = disk_counters
         self.row = 0  # number in the trace
         self.instructions = 0  # of the trace, before the row
         self.cpu = 0
         self.vm = 0
-        self.base = 0  # of the counters of the VM on this CPU, in the current context
+        self.base = 0  # of the counters of the VM on this CPU, under the lock held, in the current context
 
     def count(self, event: Event, times: int = 1) -> None:
         """Count an event in the current context."""
         self._counts[self.base + event] += times
+
+    def count_at_disk(self, event: DiskEvent, file: int, times: int = 1) -> None:
+        """Count an event at the disk of a file."""
+        self._disk_counters.count(self.base // SEAT_COUNTERS, file, event, times)
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
@@ -30,7 +36,8 @@ class Now:
         counts, base = self._counts, self.base
         self._counts, self.base = np.zeros(len(Event), np.int64), 0
         try:
-            yield
+            with self._disk_counters.uncounted():
+                yield
         finally:
             self._counts, self.base = counts, base
 

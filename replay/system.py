@@ -8,8 +8,9 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import DiskEvent, Event
 from discotrace.replay.crash import Loss
+from discotrace.replay.disk_counters import DiskCounters
 from discotrace.replay.footprint import FootprintMeter
 from discotrace.replay.guest import Guest, Platform
 from discotrace.replay.hardware import Hardware
@@ -20,6 +21,7 @@ from discotrace.replay.memory import MachineMemory
 from discotrace.replay.now import Now
 from discotrace.replay.partition import Partition
 from discotrace.replay.segments import Segments, kernel_files
+from discotrace.tracegen.errors import TraceError
 from discotrace.tracegen.schema import KERNEL_BASE, Rows, TraceMeta
 
 ReplayKernel = Callable[[State, Rows, int, I64, U64], int]
@@ -37,11 +39,13 @@ class System(Platform):
         self.parts = parts
         self.machine = machine
         self.hardware = Hardware(numbers, machine, parts, meta, hot_trigger)
-        self.now = Now(self.hardware.state.counts)
+        self.disk_counters = DiskCounters(meta.files, len(parts.seats))
+        self.now = Now(self.hardware.state.counts, self.disk_counters)
         self.mappings = Mappings()
         self.alive = {process.asid for process in meta.processes}
         self.loss: Loss | None = None
         self._segments = Segments(meta, machine.page_bytes)
+        self._files = {file.id for file in meta.files}
         of_kernel = kernel_files(meta)
         self.guests = [
             Guest(
@@ -123,19 +127,20 @@ class System(Platform):
             self.guests[mapping.vm].unmapped(key, mapping.gfn, mapping.identity)
 
     def file_read(self, file: int, offset: int, size: int) -> None:
-        """FILE_READ of the current VM."""
-        self.guests[self.now.vm].file_read(file, self._pages(offset, size))
+        """FILE_READ of the current VM. Raises TraceError for a file that is not declared."""
+        self.guests[self.now.vm].file_read(file, self._pages_of_file(file, offset, size))
 
     def file_write(self, file: int, offset: int, size: int) -> None:
-        """FILE_WRITE of the current VM."""
-        inside = offset % self.machine.page_bytes > 0
-        self.guests[self.now.vm].file_write(file, self._pages(offset, size), inside)
+        """FILE_WRITE of the current VM. At the beginning of a file it is made anew. Raises TraceError likewise."""
+        pages, inside = self._pages_of_file(file, offset, size), offset % self.machine.page_bytes > 0
+        self.now.count_at_disk(DiskEvent.FILES_CREATED, file, offset == 0)
+        self.guests[self.now.vm].file_write(file, pages, inside)
 
     def make_resident(self, asid: int, file: int, vaddr: int, size: int) -> None:
         """RESIDENT of the current VM: pages of a file, or without one virtual pages. Of the work nothing is counted."""
         with self.now.uncounted():
             if file:
-                pages = self.guests[self.now.vm].make_resident(file, self._pages(vaddr, size))
+                pages = self.guests[self.now.vm].make_resident(file, self._pages_of_file(file, vaddr, size))
             else:
                 pages = self._map_missing(asid if vaddr < KERNEL_BASE else kernel_key(self.now.vm), vaddr, size)
         self.now.count(Event.RESIDENT_PAGES, pages)
@@ -153,6 +158,11 @@ class System(Platform):
         for vpn in missing:
             self.map_page(key, vpn, max(vaddr, vpn * self.machine.page_bytes))
         return len(missing)
+
+    def _pages_of_file(self, file: int, offset: int, size: int) -> range:
+        if file not in self._files:
+            raise TraceError(f"file {file} is not declared in the metadata")
+        return self._pages(offset, size)
 
     def _pages(self, offset: int, size: int) -> range:
         page_bytes = self.machine.page_bytes

@@ -30,6 +30,7 @@ from discotrace.tracegen.schema import Kind, Service
 
 _TICK, _SWITCH = int(Service.TICK), int(Service.SWITCH)
 _ENTER, _EXIT, _PRIVILEGED, _ZERO_PAGE = int(Kind.ENTER), int(Kind.EXIT), int(Kind.PRIVILEGED), int(Kind.ZERO_PAGE)
+_LOCK, _UNLOCK = int(Kind.LOCK), int(Kind.UNLOCK)
 _FILE_READ, _FILE_WRITE = int(Kind.FILE_READ), int(Kind.FILE_WRITE)
 _PROCESS_EXIT, _MAP, _UNMAP = int(Kind.PROCESS_EXIT), int(Kind.MAP), int(Kind.UNMAP)
 
@@ -118,10 +119,11 @@ def leaves_out_virtual_memory(system: Splashos, service: int) -> bool:
 
 @implements(system.executes, Splashos)
 def executes_what_remains(system: Splashos, s: State, stream: int, kind: int) -> bool:
-    """No privileged instruction. Inside a service that is left out, what others see of it, and where it ends."""
+    """No privileged instruction. Inside a service that is left out, what others see of it, and the stacks."""
     if s.streams.left_out[stream] == 0:
         return kind != _PRIVILEGED
-    return kind in (_ENTER, _EXIT, _MAP, _UNMAP, _PROCESS_EXIT, _FILE_READ, _FILE_WRITE, _ZERO_PAGE)
+    of_others = (_MAP, _UNMAP, _PROCESS_EXIT, _FILE_READ, _FILE_WRITE, _ZERO_PAGE)
+    return kind in of_others or kind in (_ENTER, _EXIT, _LOCK, _UNLOCK)
 
 
 # The loop is the same for all systems; who imports it from here has the functions above registered.

@@ -5,15 +5,15 @@
 
 import numpy as np
 
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import Event, NodeEvent
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import (
     LOAD,
     STORE,
     bit,
+    count_writeback,
     drop_first_level,
     evict_l2,
-    home_is_near,
     l1_set,
     l2_set,
     l2_way,
@@ -23,7 +23,7 @@ from discotrace.replay.kernels.directory import (
     upgrade,
     way_of,
 )
-from discotrace.replay.kernels.frames import note_miss, note_write
+from discotrace.replay.kernels.frames import count_at_home, note_miss, note_write
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import FIRST, I64, MASK, MODIFIED, SHAPE, SHARED, SHIFT, WAYS, Caches
 
@@ -67,6 +67,7 @@ def access_l2(c: Caches, cpu: int, base: int, access: int, line: int) -> None:
     else:
         c.counts[base + hits + served_by(c, cpu, line)] += 1
         slot = line >> (p.page_shift - p.l2_shift)
+        count_at_home(c, base, slot, NodeEvent.MEMORY_REQUESTS)
         note_miss(c, cpu, slot)
         if access == STORE:
             note_write(c, cpu, slot)
@@ -102,8 +103,7 @@ def write_back_l1(c: Caches, cpu: int, base: int, line: int) -> None:
     if way >= 0:
         c.l2[first + way] = line2 << 2 | MODIFIED
     else:
-        near = home_is_near(c, cpu, line2)
-        c.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
+        count_writeback(c, cpu, base, line2)
 
 
 @kernel

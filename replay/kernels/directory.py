@@ -5,9 +5,9 @@
 
 import numpy as np
 
-from discotrace.replay.counts import Event
+from discotrace.replay.counts import Event, NodeEvent
 from discotrace.replay.kernels.compile import inlined, kernel
-from discotrace.replay.kernels.frames import note_write
+from discotrace.replay.kernels.frames import count_at_home, note_write
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import (
     EXCLUSIVE,
@@ -137,7 +137,9 @@ def upgrade(c: Caches, cpu: int, base: int, line: int) -> None:
     """A store to a Shared line of the CPU's L2: everybody else loses it; the caller makes it Modified."""
     near = home_is_near(c, cpu, line)
     c.counts[base + (Event.UPGRADES_LOCAL if near else Event.UPGRADES_REMOTE)] += 1
-    note_write(c, cpu, line >> (c.params.page_shift - c.params.l2_shift))
+    slot = line >> (c.params.page_shift - c.params.l2_shift)
+    count_at_home(c, base, slot, NodeEvent.MEMORY_REQUESTS)
+    note_write(c, cpu, slot)
     invalidate_others(c, cpu, base, line)
     c.directory.owned[line] = 1
 
@@ -191,6 +193,14 @@ def obtain(c: Caches, cpu: int, base: int, line: int, is_store: bool) -> int:
     return EXCLUSIVE if alone else SHARED
 
 
+@inlined
+def count_writeback(c: Caches, cpu: int, base: int, line: int) -> None:
+    """A Modified L2 line, or a dirty L1D line that no L2 holds, goes to its home memory."""
+    near = home_is_near(c, cpu, line)
+    c.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
+    count_at_home(c, base, line >> (c.params.page_shift - c.params.l2_shift), NodeEvent.MEMORY_WRITEBACKS)
+
+
 @kernel
 def evict_l2(c: Caches, cpu: int, base: int, tag: int) -> None:
     """A line leaves the CPU's L2 because its set is full. ``tag`` = line * 4 + state."""
@@ -199,7 +209,6 @@ def evict_l2(c: Caches, cpu: int, base: int, tag: int) -> None:
     if tag & 3 != SHARED:
         c.directory.owned[line] = 0
     if tag & 3 == MODIFIED:
-        near = home_is_near(c, cpu, line)
-        c.counts[base + (Event.WRITEBACKS_LOCAL if near else Event.WRITEBACKS_REMOTE)] += 1
+        count_writeback(c, cpu, base, line)
     if c.params.l2_inclusive:
         c.counts[base + Event.L1D_WRITEBACKS] += drop_first_level(c, cpu, line)

@@ -2,21 +2,23 @@
 
 import numpy as np
 
-from discotrace.replay.counts import IDLE, Event
+from discotrace.replay.counts import IDLE, N_CONTEXTS, Event
 from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import STORE
 from discotrace.replay.kernels.frames import find_frame
+from discotrace.replay.kernels.locks import counts_plane, lock_class
 from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.services import current_context, enter_service, pop_service
+from discotrace.replay.kernels.services import current_context, enter_service, keep_locks, pop_service
 from discotrace.replay.kernels.state import INVALID, U64, State
 from discotrace.replay.kernels.system import execute_privileged, free_page, idle, wire, zero_page
 from discotrace.replay.kernels.tlb import mapped_group
-from discotrace.replay.kernels.vms import kernel_key
+from discotrace.replay.kernels.vms import kernel_key, vm_on
 from discotrace.replay.kernels.walk import (
     END,
     EVENT,
     MAP_PAGE,
+    N_EVENTS,
     UNKNOWN_CLASS,
     UNKNOWN_KIND,
     WRITE_FAULT,
@@ -119,11 +121,7 @@ def write_wired_entry(s: State, trap: U64, cpu: int, context: int, asid: int, va
 def count_plain_event(s: State, cpu: int, context: int, kind: int, size: int) -> int:
     """Events that are only counted."""
     base = counts_base(s, cpu, context)
-    if kind == _LOCK:
-        s.counts[base + Event.LOCK_ACQUIRES] += 1
-    elif kind == _UNLOCK:
-        s.counts[base + Event.LOCK_RELEASES] += 1
-    elif kind == _BARRIER:
+    if kind == _BARRIER:
         s.counts[base + Event.BARRIERS] += 1
     elif kind == _SWITCH:
         s.counts[base + Event.SWITCHES] += 1
@@ -134,6 +132,17 @@ def count_plain_event(s: State, cpu: int, context: int, kind: int, size: int) ->
     else:
         return UNKNOWN_KIND
     return END
+
+
+@kernel
+def change_locks(s: State, cpu: int, stream: int, kind: int, lock: int) -> int:
+    """LOCK or UNLOCK, counted under that lock; in a service that is left out nothing is counted."""
+    code = keep_locks(s, stream, kind, lock)
+    if code == END and s.streams.left_out[stream] == 0:
+        plane = counts_plane(s, cpu, vm_on(s, cpu), lock_class(lock))
+        base = signed((plane * N_CONTEXTS + current_context(s, stream)) * N_EVENTS)
+        s.counts[base + (Event.LOCK_ACQUIRES if kind == _LOCK else Event.LOCK_RELEASES)] += 1
+    return code
 
 
 @kernel
@@ -162,6 +171,8 @@ def handle_event(
         return enter_service(s, cpu, stream, arg)
     if kind == _EXIT:
         return pop_service(s, stream, arg)
+    if kind in (_LOCK, _UNLOCK):
+        return change_locks(s, cpu, stream, kind, arg)
     if kind == _PRIVILEGED:
         if arg == _WIRED:
             return write_wired_entry(s, trap, cpu, context, asid, vaddr, size)

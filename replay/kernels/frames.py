@@ -5,12 +5,14 @@
 
 import numpy as np
 
+from discotrace.replay.counts import SEAT_COUNTERS, NodeEvent
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import find_page
 from discotrace.replay.kernels.state import HOT_ROOM, INVALID, Caches, State
 
 _ONE = np.uint32(1)
+_NODE_EVENTS = len(NodeEvent)
 
 
 @kernel
@@ -23,6 +25,13 @@ def find_frame(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> int:
     if master == INVALID:
         return INVALID
     return signed(s.caches.frames.near[master * s.params.cpu_nodes + cpu // s.params.per_node])
+
+
+@inlined
+def count_at_home(c: Caches, base: int, slot: int, event: int) -> None:
+    """The home node of a frame is asked for a line, or gets one back. ``base``: any counters of who is the cause."""
+    seat = signed(base) // SEAT_COUNTERS
+    c.node_counts[(seat * c.params.nodes + signed(c.frames.home[slot])) * _NODE_EVENTS + event] += 1
 
 
 @inlined

@@ -11,6 +11,7 @@ from discotrace.replay.counts import Event
 from discotrace.replay.kernels.cache import L1_HITS, access_lines, first_way_answers
 from discotrace.replay.kernels.compile import entry, inlined, kernel
 from discotrace.replay.kernels.events import handle_event, key_of
+from discotrace.replay.kernels.locks import counts_plane, current_lock
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.services import current_context, pass_over
 from discotrace.replay.kernels.state import I64, INVALID, U64, State
@@ -166,7 +167,7 @@ def run_vcpu(s: State, vm: int, stream: int) -> int:
     before = s.cpus.vcpu[cpu]
     if before != vcpu:
         s.cpus.vcpu[cpu] = vcpu
-        s.cpus.seat[cpu] = s.vms.seat[vm * s.params.cpus + cpu]
+        s.cpus.plane[cpu] = counts_plane(s, cpu, vm, current_lock(s, stream))
         if before >= 0:
             base = counts_base(s, cpu, current_context(s, stream))
             s.counts[base + Event.VCPU_SWITCHES] += 1
@@ -218,7 +219,7 @@ def replay_rows(s: State, rows: Rows, stop: int, cursor: I64, trap: U64) -> int:
             row += 1
             continue
         if kind == _RESIDENT:
-            say_whose_row(s, trap, vm, cpu_of(s, vm, stream), current_context(s, stream))
+            say_whose_row(s, trap, vm, stream, cpu_of(s, vm, stream), current_context(s, stream))
             code = EVENT
             break
         cpu = run_vcpu(s, vm, stream)

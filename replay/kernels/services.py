@@ -1,4 +1,4 @@
-"""The stack of services of each virtual CPU of the trace: what it is doing, which is what counts are kept by.
+"""The stacks of services and of locks of each virtual CPU of the trace, which are what counts are kept by.
 
 ``docs/model.md`` sections 3, 8 and 13.
 """
@@ -7,13 +7,15 @@ import numpy as np
 
 from discotrace.replay.counts import Event
 from discotrace.replay.kernels.compile import inlined, kernel
+from discotrace.replay.kernels.locks import release_lock, take_lock
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import STACK, State
 from discotrace.replay.kernels.system import leaves_out
-from discotrace.replay.kernels.walk import END, EVENT, NESTING, UNKNOWN_SERVICE, counts_base, is_user
+from discotrace.replay.kernels.walk import BAD_LOCK, END, EVENT, NESTING, UNKNOWN_SERVICE, counts_base, is_user
 from discotrace.tracegen.schema import Kind, Service
 
 _ENTER, _EXIT = int(Kind.ENTER), int(Kind.EXIT)
+_LOCK, _UNLOCK = int(Kind.LOCK), int(Kind.UNLOCK)
 _MAP, _UNMAP = int(Kind.MAP), int(Kind.UNMAP)
 _PAST_LAST_SERVICE = max(Service) + 1
 _UTLB_MISS = int(Service.UTLB_MISS)
@@ -76,12 +78,21 @@ def enter_service(s: State, cpu: int, stream: int, service: int) -> int:
 
 
 @kernel
-def pass_over(s: State, stream: int, kind: int, vaddr: np.uint64, service: int) -> int:
-    """A row of a dead VM: all that it does is to keep the stack, and the segments that hold in every VM."""
+def keep_locks(s: State, stream: int, kind: int, lock: int) -> int:
+    """LOCK or UNLOCK without its count."""
+    kept = take_lock(s, stream, lock) if kind == _LOCK else release_lock(s, stream, lock)
+    return END if kept else BAD_LOCK
+
+
+@kernel
+def pass_over(s: State, stream: int, kind: int, vaddr: np.uint64, arg: int) -> int:
+    """A row of a dead VM: all that it does is to keep the stacks, and the segments that hold in every VM."""
     if kind == _ENTER:
-        return push_service(s, stream, service)
+        return push_service(s, stream, arg)
     if kind == _EXIT:
-        return pop_service(s, stream, service)
+        return pop_service(s, stream, arg)
+    if kind in (_LOCK, _UNLOCK):
+        return keep_locks(s, stream, kind, arg)
     if kind in (_MAP, _UNMAP) and not is_user(vaddr) and len(s.vms.dead) > 1:
         return EVENT
     return END

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.replay.counts import N_CONTEXTS, Event
+from discotrace.replay.counts import N_LOCKS, SEAT_COUNTERS, NodeEvent
 from discotrace.replay.machine import Cache, Machine
 from discotrace.replay.partition import Partition
 
@@ -29,6 +29,7 @@ HOT_ROOM = 32  # hot pages noted in one row at most
 RECENT = 1024  # slots of the per-CPU table of recent translations
 FIRST, MASK, WAYS, SHIFT, SHAPE = 0, 1, 2, 3, 4  # a first-level cache: first tag, sets - 1, ways, log2 of line bytes
 STACK = 16  # how deep services nest
+LOCKS_HELD = 16  # by a virtual CPU of the trace at once, at most
 
 SHARED, EXCLUSIVE, MODIFIED = 1, 2, 3
 
@@ -40,6 +41,7 @@ class Params(NamedTuple):
     cpus: int
     per_node: int
     cpu_nodes: int  # N
+    nodes: int  # all of them
     page_shift: int
     kernel_page_shift: int  # of the pages that map KSEG0 under a monitor; at least page_shift
     hot_trigger: int  # heat at which a remote CPU makes a page hot; 0 = never
@@ -87,7 +89,8 @@ class Caches(NamedTuple):
     """All that an access needs once it is translated. In a set the most recent tag stands first, -1 = empty."""
 
     params: Params
-    counts: I64  # [seats, contexts, events]
+    counts: I64  # [seats, locks, contexts, events]
+    node_counts: I64  # [seats, nodes, node events]
     l1: I64  # [C, sets and ways of L1I, then of L1D]: line * 2 + dirty
     shapes: U64  # [access, SHAPE]: of the L1 that serves a FETCH, LOAD or STORE; places FIRST, MASK, WAYS, SHIFT
     l2: I64  # [C, sets, ways]: line * 4 + state
@@ -108,7 +111,7 @@ class Cpus(NamedTuple):
 
     retired: I64  # [C]: instructions, for the Random register
     vcpu: I64  # [C]: number of the virtual CPU that ran last, -1 = nobody
-    seat: I64  # [C]: where the counters of its VM on this CPU are, in units of contexts x events
+    plane: I64  # [C]: where the counters of its VM on this CPU under the lock held are, in units of contexts x events
     user_key: U64  # [C]: key of the last user TLB access, EMPTY = none
     generation: I64  # [C]: of hardware ASIDs, from 1
     asids_used: I64  # [C]: in this generation
@@ -116,12 +119,14 @@ class Cpus(NamedTuple):
 
 
 class Streams(NamedTuple):
-    """Virtual CPUs of the trace: stack of services, the context is the innermost or USER; and whose rows they are."""
+    """Virtual CPUs of the trace: stack of services, the context is the innermost or USER; locks held; whose rows."""
 
     depth: I64  # [V]
     context: I64  # [V, STACK]; [v, 0] is USER
     left_out: I64  # [V]: depth of the outermost service whose rows are not executed, 0 = none
     vm: I64  # [V]: VM of the row before
+    locks_held: I64  # [V]: how many
+    locks: I64  # [V, LOCKS_HELD]: their numbers in the trace, in the order in which they were taken
 
 
 class Vms(NamedTuple):
@@ -130,7 +135,7 @@ class Vms(NamedTuple):
     first_cpu: I64  # [M]
     width: I64  # [M]: CPUs
     dead: U8  # [M]
-    seat: I64  # [M, C]: see ``Cpus.seat``
+    seat: I64  # [M, C]: number of (CPU, VM) among those that counts are kept for
     of_process: I64  # [processes], ascending by asid
 
 
@@ -139,7 +144,8 @@ class State(NamedTuple):
 
     system: Any  # a NamedTuple of the system under test; its type chooses the system's functions
     params: Params
-    counts: I64  # [seats, contexts, events]
+    counts: I64  # [seats, locks, contexts, events]
+    planes_used: U8  # [seats, locks]: whose counters this window may have changed
     tlb: Tlb
     recent: U64  # [C, RECENT, 2]: see ``tlb.remember``
     caches: Caches
@@ -154,16 +160,18 @@ def new_state(system: Any, machine: Machine, parts: Partition, asids: list[int],
     """The state at the beginning of a replay: everything empty, room for a few frames and pages."""
     m, c = machine, machine.cpu.count
     params = _params(machine, parts.streams, hot_trigger)
-    counts = np.zeros(len(parts.seats) * N_CONTEXTS * len(Event), np.int64)
+    counts = np.zeros(len(parts.seats) * SEAT_COUNTERS, np.int64)
     return State(
         system=system,
         params=params,
         counts=counts,
+        planes_used=np.zeros(len(parts.seats) * N_LOCKS, np.uint8),
         tlb=Tlb(new_keys(c * m.tlb.entries), new_keys(c * m.tlb.entries), new_frames(c * m.tlb.entries * 2)),
         recent=new_keys(c * RECENT * 2),
         caches=Caches(
             params=params,
             counts=counts,
+            node_counts=np.zeros(len(parts.seats) * m.nodes * len(NodeEvent), np.int64),
             l1=_no_lines(c * params.l1_lines),
             shapes=_shapes(m),
             l2=_no_lines(c * _lines(m.l2)),
@@ -174,7 +182,7 @@ def new_state(system: Any, machine: Machine, parts: Partition, asids: list[int],
         cpus=Cpus(
             retired=np.zeros(c, np.int64),
             vcpu=np.full(c, -1, np.int64),
-            seat=np.zeros(c, np.int64),
+            plane=np.zeros(c, np.int64),
             user_key=new_keys(c),
             generation=np.ones(c, np.int64),
             asids_used=np.zeros(c, np.int64),
@@ -213,7 +221,14 @@ def with_room_for_frames(state: State, slots: int) -> State:
 def _streams(parts: Partition) -> Streams:
     v = parts.streams
     vm = np.array(parts.vm_at_first, np.int64)
-    return Streams(np.zeros(v, np.int64), np.zeros(v * STACK, np.int64), np.zeros(v, np.int64), vm)
+    return Streams(
+        depth=np.zeros(v, np.int64),
+        context=np.zeros(v * STACK, np.int64),
+        left_out=np.zeros(v, np.int64),
+        vm=vm,
+        locks_held=np.zeros(v, np.int64),
+        locks=np.zeros(v * LOCKS_HELD, np.int64),
+    )
 
 
 def _vms(parts: Partition) -> Vms:
@@ -241,6 +256,7 @@ def _params(m: Machine, streams: int, hot_trigger: int) -> Params:
         cpus=m.cpu.count,
         per_node=m.cpu.per_node,
         cpu_nodes=m.cpu_nodes,
+        nodes=m.nodes,
         page_shift=_log2(m.page_bytes),
         kernel_page_shift=_log2(max(m.page_bytes, m.monitor.kernel_page_kib * 1024)),
         hot_trigger=hot_trigger,

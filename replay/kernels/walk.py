@@ -10,6 +10,7 @@ from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import LOAD
 from discotrace.replay.kernels.frames import find_frame
+from discotrace.replay.kernels.locks import counts_plane, current_lock
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import INVALID, U64, State
 from discotrace.replay.kernels.system import refill
@@ -28,6 +29,7 @@ _KSEG0_START, _KSEG0_END = np.uint64(KSEG0_START), np.uint64(KSEG0_END)
 # Why a kernel comes back to Python; the numbers from UNKNOWN_KIND on are faults of the trace.
 END, WINDOW, MAP_PAGE, EVENT, WRITE_FAULT, HOT = 0, 1, 2, 3, 4, 5
 UNKNOWN_KIND, CPU_RANGE, UNDECLARED, NESTING, UNKNOWN_SERVICE, UNKNOWN_CLASS, BAD_SIZE = 10, 11, 12, 13, 14, 15, 16
+BAD_LOCK = 17
 
 # Places of the trap: which page (MAP_PAGE, WRITE_FAULT); and who runs, with the counters for what Python does for it.
 KEY, VPN, VADDR, CPU, BASE, VM = 0, 1, 2, 3, 4, 5
@@ -35,8 +37,8 @@ KEY, VPN, VADDR, CPU, BASE, VM = 0, 1, 2, 3, 4, 5
 
 @inlined
 def counts_base(s: State, cpu: int, context: int) -> int:
-    """Where the counters of a context begin, of the VM that runs on a CPU."""
-    return signed((s.cpus.seat[cpu] * N_CONTEXTS + context) * N_EVENTS)
+    """Where the counters of a context begin, of the VM that runs on a CPU, under the lock that is held."""
+    return signed((s.cpus.plane[cpu] * N_CONTEXTS + context) * N_EVENTS)
 
 
 @inlined
@@ -73,11 +75,11 @@ def say_who_runs(s: State, trap: U64, cpu: int, context: int) -> None:
 
 
 @inlined
-def say_whose_row(s: State, trap: U64, vm: int, cpu: int, context: int) -> None:
+def say_whose_row(s: State, trap: U64, vm: int, stream: int, cpu: int, context: int) -> None:
     """Tell Python the same for a row at which no virtual CPU runs: it is of a VM's virtual CPU on that CPU."""
-    seat = s.vms.seat[vm * s.params.cpus + cpu]
+    plane = counts_plane(s, cpu, vm, current_lock(s, stream))
     trap[CPU] = np.uint64(cpu)
-    trap[BASE] = np.uint64((seat * N_CONTEXTS + context) * N_EVENTS)
+    trap[BASE] = np.uint64((plane * N_CONTEXTS + context) * N_EVENTS)
     trap[VM] = np.uint64(vm)
 
 

@@ -88,7 +88,7 @@ class Caches:
         l2 = tables["l2"]
         self.layout = layout
         self.node_of = layout.node_of
-        self.count = now.count
+        self.count, self.count_at = now.count, now.count_at
         self.counters = counters
         self.inclusive: bool = l2["inclusive"]
         self.l1i = [FirstLevel(**tables["l1i"]) for _ in cpus]
@@ -148,9 +148,13 @@ class Caches:
         self.count("l1d_writebacks")
         second = self._second_line(line, self.l1d[cpu])
         if self.l2[cpu].state(second) is None:
-            self.count(f"writebacks_{self._distance(cpu, second)}")
+            self._count_write_back(cpu, second)
         else:
             self.l2[cpu].set_of(second)[second] = MODIFIED
+
+    def _count_write_back(self, cpu: int, line: Line) -> None:
+        self.count(f"writebacks_{self._distance(cpu, line)}")
+        self.count_at(line.frame.node, "memory_writebacks")
 
     def _distance(self, cpu: int, line: Line) -> str:
         return "local" if line.frame.node == self.node_of(cpu) else "remote"
@@ -165,6 +169,7 @@ class Caches:
                 self._modify(cpu, line)
             return
         state = self._serve_store(cpu, line) if kind == "store" else self._serve_read(cpu, kind, line)
+        self.count_at(line.frame.node, "memory_requests")
         self.counters.missed(line.frame, cpu, kind)
         if len(ways) == self.l2[cpu].ways:
             self._evict_l2(cpu, ways)
@@ -174,6 +179,7 @@ class Caches:
         """A store to a line that this L2 holds: an upgrade if it is Shared (section 7)."""
         if self.l2[cpu].state(line) == SHARED:
             self.count(f"upgrades_{self._distance(cpu, line)}")
+            self.count_at(line.frame.node, "memory_requests")
             self.counters.written(line.frame, cpu)
             for other in self._other_holders(cpu, line):
                 self._invalidate(other, line)
@@ -183,7 +189,7 @@ class Caches:
         """The least recent line of a full set leaves (section 6)."""
         line, state = ways.popitem(last=False)
         if state == MODIFIED:
-            self.count(f"writebacks_{self._distance(cpu, line)}")
+            self._count_write_back(cpu, line)
         if self.inclusive:
             for _ in range(self._remove_l1(cpu, line)):
                 self.count("l1d_writebacks")

@@ -34,6 +34,9 @@ class Disks:
             is_done = self._find(page, guest_page)
             if is_done and not is_reading:
                 self.now.count("disk_reads_done")
+                self.now.count_at(page.disk, "disk_requests")
+            if is_done:
+                self.now.count_at(page.disk, "disk_pages")
             is_reading = is_done
 
     def _use(self, guest: Guest, disk: int) -> None:
@@ -80,6 +83,8 @@ class Disks:
     def write(self, guest: Guest, page: FilePage) -> None:
         """An evicted page: into the VM's log, or onto the disk."""
         self.now.count("disk_writes")
+        self.now.count_at(page.disk, "disk_requests")
+        self.now.count_at(page.disk, "disk_pages")
         self._use(guest, page.disk)
         if not self.is_native and page.disk not in self.persistent:
             self.now.count("disk_pages_logged")

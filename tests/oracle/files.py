@@ -39,6 +39,10 @@ class Files:
         """This page of this file."""
         return FilePage(self.disks.files[file].disk, file, number)
 
+    def disk_of(self, file: int) -> int:
+        """The number of the disk that has the file."""
+        return self.disks.files[file].disk
+
     def read(self, file: int, offset: int, size: int) -> None:
         """FILE_READ by the present VM: hits first, then each run of missing pages is a request."""
         guest = self.guests[self.now.vm]

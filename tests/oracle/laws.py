@@ -11,10 +11,11 @@ from discotrace.tracegen.schema import Kind, Privileged, Rows, TraceMeta
 from tests.oracle.counters import MOVING_POLICIES
 from tests.oracle.executed import Row, executed_rows
 from tests.oracle.memory import is_unmapped_region
+from tests.oracle.now import Key
 from tests.oracle.services import FAULTS, LEFT_OUT
 
 Tables = Mapping[str, Mapping[str, Any]]
-Counts = Mapping[tuple[int, int, int, str, str], int]
+Counts = Mapping[Key, int]
 PageMisses = Mapping[tuple[int, int], Mapping[int, int]]
 
 SERVERS = ("local", "remote", "dirty_local", "dirty_remote")
@@ -48,10 +49,10 @@ HANDLER_EVENTS = ("guest_refills", "page_table_loads", "tlb_writes_emulated")
 
 
 def totals_of(counts: Counts) -> Counter[str]:
-    """Every event summed over windows, CPUs and contexts."""
+    """Every event summed over everything else."""
     totals: Counter[str] = Counter()
-    for (_, _, _, _, event), number in counts.items():
-        totals[event] += number
+    for key, number in counts.items():
+        totals[key.event] += number
     return totals
 
 
@@ -77,6 +78,7 @@ def check_laws(
     _check_rows(executed, tables, system, totals)
     _check_files(executed, tables, system, totals)
     _check_hot_pages(tables, totals)
+    _check_seats(counts)
     if meta is not None:
         _check_vms(executed, counts)
     assert sum(sum(by_cpu.values()) for by_cpu in page_misses.values()) == _l2_misses(totals, "fetch", "load", "store")
@@ -152,6 +154,8 @@ def _check_rows(executed: list[Row], tables: Tables, system: str, totals: Counte
         if row.is_left_out and row.kind not in (*FILE_BYTES, Kind.PROCESS_EXIT, Kind.ZERO_PAGE):
             continue
         numbers[ROW_EVENTS.get(row.kind, "other")] += 1
+        if row.kind == Kind.FILE_WRITE and row.vaddr == 0:
+            numbers["files_created"] += 1
         if row.kind in FILE_BYTES:
             numbers[FILE_BYTES[row.kind]] += row.size
         elif row.kind == Kind.IDLE:
@@ -166,7 +170,7 @@ def _check_rows(executed: list[Row], tables: Tables, system: str, totals: Counte
             is_ours = system == "splashos" and row.arg in LEFT_OUT
             numbers["service_entries"] += not is_ours
             numbers["monitor_faults"] += is_ours and row.arg in FAULTS
-    for event in (*ROW_EVENTS.values(), *FILE_BYTES.values(), "zero_page_calls", "monitor_faults", "service_entries"):
+    for event in (*ROW_EVENTS.values(), *FILE_BYTES.values(), *OTHER_ROW_EVENTS):
         assert totals[event] == numbers[event], event
     handlers = totals["guest_refills"] * tables["guest"]["refill_instructions"]
     assert totals["instructions"] == numbers["instructions"] + handlers
@@ -217,6 +221,25 @@ def _check_files(executed: list[Row], tables: Tables, system: str, totals: Count
     assert totals["frames_allocated"] <= reasons
 
 
+def _check_seats(counts: Counts) -> None:
+    """On each CPU and for each VM: what nodes and disks are asked for has a cause, and only they are places."""
+    seats: dict[tuple[int, int, int], Counter[str]] = {}
+    for key, number in counts.items():
+        seats.setdefault((key.window, key.cpu, key.vm), Counter())[key.event] += number
+        assert (key.context == "any") == (key.event in PLACED_EVENTS)
+        assert key.event in PLACED_EVENTS or key.at == 0
+        assert 0 <= key.lock <= 7
+        assert key.lock == 0 or key.context != "any"
+        assert key.lock > 0 or key.event not in ("lock_acquires", "lock_releases")
+    for seat in seats.values():
+        upgrades = seat["upgrades_local"] + seat["upgrades_remote"]
+        assert seat["memory_requests"] == _l2_misses(seat, "fetch", "load", "store") + upgrades
+        assert seat["memory_writebacks"] == seat["writebacks_local"] + seat["writebacks_remote"]
+        assert seat["disk_requests"] == seat["disk_reads_done"] + seat["disk_writes"]
+        assert seat["disk_pages"] == seat["disk_pages_done"] + seat["disk_writes"]
+        assert seat["files_created"] <= seat["file_writes"]
+
+
 def _check_hot_pages(tables: Tables, totals: Counter[str]) -> None:
     """Every hot page migrates, is replicated to one node or several, or is left for one reason."""
     replicated = totals["hot_pages"] - totals["migrations"] - sum(totals[event] for event in HOT_LEFT)
@@ -237,13 +260,15 @@ def _check_vms(executed: list[Row], counts: Counts) -> None:
         (row.cpu, row.vm, ROW_EVENTS[row.kind]) for row in executed if row.kind in REFERENCES and not row.is_left_out
     )
     given: Counter[tuple[int, int, str]] = Counter()
-    for (_, cpu, vm, _, event), number in counts.items():
-        if event in ("fetch_rows", "load_rows", "store_rows"):
-            given[cpu, vm, event] += number
+    for key, number in counts.items():
+        if key.event in ("fetch_rows", "load_rows", "store_rows"):
+            given[key.cpu, key.vm, key.event] += number
     assert given == wanted
 
 
+PLACED_EVENTS = ("memory_requests", "memory_writebacks", "disk_requests", "disk_pages", "files_created")
 REFERENCES = {Kind.FETCH: "l1i", Kind.LOAD: "l1d_load", Kind.STORE: "l1d_store"}
+OTHER_ROW_EVENTS = ("files_created", "zero_page_calls", "monitor_faults", "service_entries")
 FILE_BYTES = {Kind.FILE_READ: "file_read_bytes", Kind.FILE_WRITE: "file_write_bytes"}
 ROW_EVENTS = {
     Kind.FETCH: "fetch_rows",

@@ -11,8 +11,9 @@ from tests.oracle.footprint import footprint
 from tests.oracle.frames import Frames
 from tests.oracle.guest import Guest
 from tests.oracle.hot_pages import HotPages
+from tests.oracle.locks import Locks, class_of
 from tests.oracle.memory import AddressSpaces, Frame, Layout, Page, PageMap, is_unmapped_region
-from tests.oracle.now import Now
+from tests.oracle.now import Key, Now
 from tests.oracle.paging import Paging
 from tests.oracle.partition import Partition
 from tests.oracle.services import FAULTS, LEFT_OUT, Services, context_of
@@ -23,7 +24,7 @@ from tests.oracle.translation import Translation
 class Oracle:
     """Replays rows one by one and counts.
 
-    ``counts`` has (window, cpu, vm, context name, event name) -> number, only where not zero.
+    ``counts`` has ``Key``: (window, cpu, vm, lock, context name, event name, at) -> number, only where not zero.
     ``page_misses`` has (node, index within the node) -> cpu -> L2 misses.
     """
 
@@ -64,6 +65,7 @@ class Oracle:
         self.reset_instructions: int = tables["migration"]["reset_instructions"] * self.layout.cpus
         self.vcpu_before: list[tuple[int, int] | None] = [None] * self.layout.cpus
         self.services = Services(meta.cpus)
+        self.locks = Locks(meta.cpus)
         self.dead_vm: int | None = None
         self.has_ended = False
 
@@ -74,8 +76,8 @@ class Oracle:
         return min(3 * share, all_frames) if nfs and vm == 0 else share
 
     @property
-    def counts(self) -> dict[tuple[int, int, int, str, str], int]:
-        """The number of each event by (window, cpu, vm, context, event)."""
+    def counts(self) -> dict[Key, int]:
+        """The number of each event by window, cpu, vm, lock, context, event, and node or disk."""
         return self.now.counts
 
     @property
@@ -133,7 +135,7 @@ class Oracle:
             return
         vm = self.partition.vm_of_row(stream, asid)
         if vm == self.dead_vm:
-            self.services.follow(stream, kind, arg)
+            self._follow(stream, kind, arg)
             if kind in (Kind.MAP, Kind.UNMAP) and vaddr >= KERNEL_BASE:  # of segments that hold in every VM
                 self._change_files_or_mappings(Kind(kind), asid, vaddr, size, arg)
             return
@@ -148,8 +150,8 @@ class Oracle:
             self._reference(Kind(kind).name.lower(), asid, vaddr, size, arg)
         else:
             self._event(Kind(kind), asid, vaddr, size, arg)
-        self.services.follow(stream, kind, arg)
-        self.now.context = self.services.context(stream)
+        self._follow(stream, kind, arg)
+        self._say_what_runs(stream)
         self.hot_pages.handle_all()
         if kind in (Kind.FETCH, Kind.ZERO_PAGE):
             self._advance(arg)
@@ -167,7 +169,15 @@ class Oracle:
         """Whose the row is, and where."""
         self.now.vm, self.now.stream = vm, stream
         self.now.cpu = self.partition.cpu(vm, stream)
-        self.now.context = self.services.context(stream)
+        self._say_what_runs(stream)
+
+    def _follow(self, stream: int, kind: int, arg: int) -> None:
+        """What a virtual CPU of the trace is doing, whatever becomes of its rows."""
+        self.services.follow(stream, kind, arg)
+        self.locks.follow(stream, kind, arg)
+
+    def _say_what_runs(self, stream: int) -> None:
+        self.now.context, self.now.lock = self.services.context(stream), self.locks.innermost(stream)
 
     def _begin(self, vm: int, stream: int) -> None:
         """Section 4, change of virtual CPU."""
@@ -228,6 +238,9 @@ class Oracle:
                 self._enter(Service(arg))
             case Kind.EXIT:
                 pass
+            case Kind.LOCK | Kind.UNLOCK:
+                with self.now.under_lock(class_of(arg)):
+                    self.now.count(PLAIN_EVENTS[kind])
             case Kind.PRIVILEGED:
                 self._privileged(Privileged(arg), asid, vaddr, size)
             case Kind.ZERO_PAGE:
@@ -270,6 +283,8 @@ class Oracle:
             case Kind.FILE_WRITE:
                 self.now.count("file_writes")
                 self.now.count("file_write_bytes", size)
+                if vaddr == 0:
+                    self.now.count_at(self.files.disk_of(arg), "files_created")
                 self.files.write(arg, vaddr, size)
             case Kind.MAP:
                 self.paging.spaces.holding.add(arg)

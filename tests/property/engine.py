@@ -12,8 +12,8 @@ from discotrace.replay.machine import Machine
 from discotrace.replay.native import NativeSystem
 from discotrace.replay.system import System
 from discotrace.tracegen.schema import Rows, TraceMeta, slice_rows
+from tests.oracle.now import Key
 
-Key = tuple[int, int, int, str, str]
 Place = tuple[int, int]  # of a frame: node, index within it
 
 SYSTEMS = {"native": NativeSystem, "disco": DiscoSystem, "splashos": SplashosSystem}
@@ -54,9 +54,8 @@ def replay(
 
 def as_dict(counts: Counts) -> dict[Key, int]:
     columns = counts.table().to_pydict()
-    names = ("window", "cpu", "vm", "context", "event")
-    keys = zip(*(columns[name] for name in names), strict=True)
-    return dict(zip(keys, columns["count"], strict=True))
+    keys = zip(*(columns[name] for name in Key._fields), strict=True)
+    return dict(zip(map(Key._make, keys), columns["count"], strict=True))
 
 
 def place_of(run: Replay, slot: int) -> Place:

@@ -25,4 +25,4 @@ def test_a_process_whose_page_is_wired_gets_an_asid_in_each_generation(system: s
     oracle = Oracle(meta, machine.to_tables(), system, window=1000)
     oracle.run(rows)
     assert as_dict(replay(meta, rows, machine, system, window=1000).finish()) == oracle.counts
-    assert sum(count for key, count in oracle.counts.items() if key[-1] == "tlb_flushes") == 2
+    assert sum(count for key, count in oracle.counts.items() if key.event == "tlb_flushes") == 2

@@ -24,8 +24,9 @@ from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import Kind, Rows
 from discotrace.tracegen.writer import write_trace
 from tests.oracle.memory import PAGE_TABLE_KEYS, is_unmapped_region
+from tests.oracle.now import Key
 from tests.oracle.partition import Partition
-from tests.property.engine import Key, as_dict, new_system, replay
+from tests.property.engine import as_dict, new_system, replay
 from tests.property.traces import Case, Tables, cases, with_memory_for
 
 EXAMPLES = settings().max_examples * 2 // 5  # each example replays several times
@@ -48,11 +49,11 @@ def changed(tables: Tables, **keys: Any) -> Tables:
     return result
 
 
-def summed(counts: dict[Key, int], *places: int) -> Counter[tuple[object, ...]]:
-    """Counts added up over everything but the named places of the key."""
+def summed(counts: dict[Key, int], *names: str) -> Counter[tuple[object, ...]]:
+    """Counts added up over everything but these parts of the key."""
     sums: Counter[tuple[object, ...]] = Counter()
     for key, number in counts.items():
-        sums[tuple(key[place] for place in places)] += number
+        sums[tuple(getattr(key, name) for name in names)] += number
     return sums
 
 
@@ -91,7 +92,7 @@ def test_with_one_node_placement_does_not_matter(case: Case, policy: str) -> Non
     first = counted(case, changed(one_node, placement__native="first-touch", placement__policy="first-touch"))
     second = counted(case, changed(one_node, placement__native="round-robin", placement__policy=policy))
     assert first == second
-    assert not any("remote" in event for *_, event in first)
+    assert not any("remote" in key.event for key in first)
 
 
 @given(cases())
@@ -101,7 +102,7 @@ def test_first_touch_leaves_a_cpu_that_is_alone_nothing_remote(case: Case) -> No
     alone = changed(case.tables, cpu__count=1, cpu__per_node=1, cpu__nodes=1)
     alone = changed(alone, placement__native="first-touch", placement__policy="first-touch")
     counts = counted(case, changed(with_memory_for(case.meta, case.rows, alone), cpu__nodes=4))
-    assert not any("remote" in event for *_, event in counts)
+    assert not any("remote" in key.event for key in counts)
 
 
 @given(cases(), st.sampled_from([0, 1 << 30]), st.sampled_from(["disco", "origin"]))
@@ -117,7 +118,8 @@ def test_a_trigger_that_is_never_reached_is_no_migration(case: Case, trigger: in
 @given(cases(), st.sampled_from([1, 13, 1000, 1 << 40]))
 @settings(max_examples=EXAMPLES)
 def test_the_sum_over_windows_does_not_depend_on_their_length(case: Case, window: int) -> None:
-    assert summed(counted(case, case.tables), 1, 2, 3, 4) == summed(counted(case, case.tables, window), 1, 2, 3, 4)
+    rest = Key._fields[1:]
+    assert summed(counted(case, case.tables), *rest) == summed(counted(case, case.tables, window), *rest)
 
 
 @given(cases())
@@ -125,7 +127,7 @@ def test_the_sum_over_windows_does_not_depend_on_their_length(case: Case, window
 def test_a_cpu_counts_the_rows_of_its_virtual_cpus_and_no_others(case: Case) -> None:
     """Where all rows are executed, which a dead virtual machine and SPLASHOS do not."""
     case = case._replace(crash=None, system="native" if case.system == "native" else "disco")
-    by_seat = summed(counted(case, case.tables), 1, 2, 4)
+    by_seat = summed(counted(case, case.tables), "cpu", "vm", "event")
     vms = 1 if case.system == "native" else case.tables["vm"]["count"]
     parts = Partition(case.meta, case.tables["cpu"]["count"], vms)
     expected: Counter[tuple[object, ...]] = Counter()
@@ -140,9 +142,9 @@ def test_a_cpu_counts_the_rows_of_its_virtual_cpus_and_no_others(case: Case) -> 
 # Crash
 
 
-def without_services(case: Case) -> Case:
-    """The case without ENTER and EXIT, which even a dead virtual machine has to heed."""
-    keep = ~np.isin(case.rows.kind, (Kind.ENTER, Kind.EXIT))
+def without_stacks(case: Case) -> Case:
+    """The case without services and locks, which even a dead virtual machine has to heed."""
+    keep = ~np.isin(case.rows.kind, (Kind.ENTER, Kind.EXIT, Kind.LOCK, Kind.UNLOCK))
     return case._replace(rows=Rows._make(column[keep] for column in case.rows), crash=None)
 
 
@@ -169,7 +171,7 @@ def test_a_crash_changes_nothing_for_the_others(case: Case, percent: int, dead: 
 
     A page that they share with it is not shot down on its CPUs any more, and not pinned by its large kernel pages.
     """
-    case = without_services(case)._replace(system=system)
+    case = without_stacks(case)._replace(system=system)
     vms = max(2, case.tables["vm"]["count"])
     dead = max(dead % vms, int(case.tables["vm"]["nfs"]))
     tables = with_memory_for(case.meta, case.rows, changed(case.tables, vm__count=vms, disks__persistent=[]))
@@ -180,7 +182,7 @@ def test_a_crash_changes_nothing_for_the_others(case: Case, percent: int, dead: 
     crashed, expected = counted(case._replace(crash=(dead, row)), tables), counted(quiet, tables)
     for event in ("shootdowns", "tlbs_shot_down"):
         for counts in (crashed, expected):
-            for key in [key for key in counts if key[-1] == event]:
+            for key in [key for key in counts if key.event == event]:
                 del counts[key]
     assert crashed == expected
 
@@ -241,7 +243,7 @@ def test_frames_are_conserved_and_have_one_owner(case: Case) -> None:
     run, ledger = with_ledger(case)
     memory = run.system.memory
     assert memory.in_use == len(ledger.taken)
-    totals = summed(as_dict(run.finish()), 4)
+    totals = summed(as_dict(run.finish()), "event")
     moved = totals["replications",] + totals["migrations",]
     assert ledger.allocated == totals["frames_allocated",] + moved
     frames = [memory.frames[slot] for slot in ledger.taken]
@@ -337,7 +339,7 @@ def test_with_a_boundless_tlb_misses_are_cold(case: Case) -> None:
     if case.system == "disco":
         groups = {(cpu, key, vpn // per_entry) for cpu, key, vpn in pages if not is_unmapped_region(vpn * page_bytes)}
         pages |= {(cpu, key + PAGE_TABLE_KEYS, group * per_entry // (page_bytes // 4)) for cpu, key, group in groups}
-    counts = summed(counted(case, tables), 1, 4)
+    counts = summed(counted(case, tables), "cpu", "event")
     missed = Counter({cpu: number for (cpu, event), number in counts.items() if event == "tlb_misses"})
     assert missed == Counter(cpu for cpu, _, _ in {(cpu, key, vpn // per_entry) for cpu, key, vpn in pages})
     events = {event for _, event in counts}
@@ -356,6 +358,6 @@ def test_a_boundless_software_tlb_asks_the_guest_once_for_each_page(case: Case) 
     tables = changed(disco.tables, monitor__software_tlb_entries=4096, monitor__software_tlb_ways=4096)
     page_bytes = tables["memory"]["page_kib"] * 1024
     of_guest = {page for page in pages_translated(disco) if not is_unmapped_region(page[2] * page_bytes)}
-    totals = summed(counted(disco, tables), 4)
+    totals = summed(counted(disco, tables), "event")
     if not totals["cow_faults",]:
         assert totals["guest_refills",] <= len(of_guest)

@@ -16,6 +16,7 @@ from discotrace.tracegen.schema import (
 ALIGNMENT = 4096  # of segments, whatever the page size of the machine
 BYTES_INTO_PAGE = (0, 0, 0, 0, 0, 4, 60, 64, 64, 128, 1000, 2048, -8, -1)
 SIZES = (*(1, 4, 4, 4, 8, 8, 16, 32, 32, 60, 64) * 3, 128, 129, 300, 300, 4096, 9000)
+LOCKS = (0, 1, 2, 6, 7, 16, 17, 1, 2, 3)
 RUNS = (1, 1, 2, 4, 5, 16, 31, 100, 1000)
 FAULTS = (Service.DEMAND_ZERO, Service.QUICK_FAULT, Service.COPY_ON_WRITE, Service.PAGE_IN)
 SERVICES = (*(service for service in Service if service != Service.UTLB_MISS), *FAULTS, *FAULTS)
@@ -170,7 +171,7 @@ class Writer:
 
     def _lock(self, step: Step) -> None:
         """Takes a lock, or releases it if this CPU has it."""
-        lock = step.a % 3
+        lock = LOCKS[step.a % len(LOCKS)]
         held = self.locks[self.vcpu]
         self._add(Kind.UNLOCK if lock in held else Kind.LOCK, KSEG0_START + 64 * lock, 0, lock)
         held ^= {lock}

@@ -26,7 +26,7 @@ def test_tlb__an_entry_serves_a_pair_of_pages_once_both_are_mapped() -> None:
         "tlb_invalid": 1,
         "tlb_hits": 2,
     }
-    refill = {event: number for (_, _, _, context, event), number in oracle.counts.items() if "utlb" in context}
+    refill = {key.event: number for key, number in oracle.counts.items() if "utlb" in key.context}
     assert refill == {
         "guest_refills": 2,
         "instructions": 20,
@@ -44,7 +44,7 @@ def test_resident__only_pages_that_were_missing_count_and_nothing_else(system: s
     files = (File(1, "/f", 4 * PAGE),)
     found = [event(Kind.RESIDENT, 0, 2 * PAGE, 1), event(Kind.RESIDENT, USER + 100, PAGE, 0)]
     oracle = replay([*found, event(Kind.RESIDENT, 0, 3 * PAGE, 1)], tables(), meta(files=files), system)
-    assert oracle.counts == {(0, 0, 0, "user", "resident_pages"): 5}
+    assert oracle.counts == {(0, 0, 0, 0, "user", "resident_pages", 0): 5}
     assert len(oracle.mappings) == 2
 
 
@@ -120,7 +120,7 @@ def test_software_tlb__serves_kernel_segment_pages_only_under_the_monitor() -> N
         "kernel_tlb_refills": 1,
         "guest_refills": 0,
     }
-    assert {context for (_, _, _, context, _) in oracle.counts} == {"user"}
+    assert {key.context for key in oracle.counts} == {"user", "any"}
 
 
 def test_caches__the_least_recent_line_leaves() -> None:
@@ -191,7 +191,7 @@ def test_directory__a_third_node_is_served_by_the_owner() -> None:
     a = KSEG0_START
     oracle = replay([load(a), store(a, 1), load(a, 2), store(a, 1)], machine)
     assert oracle.page_misses == {(0, 0): {0: 1, 1: 1, 2: 1}}
-    assert {(cpu, event): n for (_, cpu, _, _, event), n in oracle.counts.items() if event in NODE_EVENTS} == {
+    assert {(key.cpu, key.event): n for key, n in oracle.counts.items() if key.event in NODE_EVENTS} == {
         (0, "l2_load_local"): 1,
         (1, "l2_store_remote"): 1,
         (1, "invalidations"): 2,  # CPU 0 at the first store, CPU 2 at the second
@@ -242,16 +242,16 @@ def test_zero_page__is_cleared_by_the_monitor_too_unless_hinted(hint: bool, call
         "tlb_misses": 0,
     }
     by_monitor = Counter[str]()
-    for (_, _, _, context, name), number in oracle.counts.items():
-        if context == "monitor:demand_zero":
-            by_monitor[name] += number
+    for key, number in oracle.counts.items():
+        if key.context == "monitor:demand_zero":
+            by_monitor[key.event] += number
     assert by_monitor["l1d_store_misses"] == 8
 
 
 def test_windows__a_row_belongs_to_the_window_of_the_instructions_before_it() -> None:
     fetches: list[Record] = [(0, 1, Kind.FETCH, KSEG0_START, 4, 60)] * 3
     oracle = replay(fetches, tables(), window=100)
-    assert {key[0]: n for key, n in oracle.counts.items() if key[4] == "instructions"} == {0: 120, 1: 60}
+    assert {key.window: n for key, n in oracle.counts.items() if key.event == "instructions"} == {0: 120, 1: 60}
 
 
 def test_errors__a_reference_where_no_segment_holds_names_its_row() -> None:

@@ -205,9 +205,9 @@ def counts_of_discotrace(rows: Rows, geometry: Geometry) -> dict[str, Misses]:
     meta = TraceMeta(1, [], [Segment(0, KSEG0_START, KSEG0_START + (16 << REGION_SHIFT), "anonymous")])
     counts = as_dict(replay(meta, rows, one, "native", 1 << 40).finish())
     found: Counter[tuple[str, str]] = Counter()
-    for (_, _, _, context, event), number in counts.items():
-        found["all", event] += number
-        found[context, event] += number
+    for key, number in counts.items():
+        found["all", key.event] += number
+        found[key.context, key.event] += number
     return {
         kind: Misses(
             l1=found["all", f"{name}_misses"],

@@ -108,8 +108,8 @@ def misses_of_discotrace(geometry: Geometry, references: list[Reference]) -> dic
     ]
     totals: dict[str, int] = {}
     run = replay(meta, rows_from_records(records), geometry.machine(), "native", 1 << 40)
-    for (*_, event), number in as_dict(run.finish()).items():
-        totals[event] = totals.get(event, 0) + number
+    for key, number in as_dict(run.finish()).items():
+        totals[key.event] = totals.get(key.event, 0) + number
     return {
         "L1I": totals.get("l1i_misses", 0),
         "L1D": totals.get("l1d_load_misses", 0),

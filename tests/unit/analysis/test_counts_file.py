@@ -13,7 +13,7 @@ from discotrace.tracegen.errors import OutputError, TraceError
 from tests.unit.analysis.frames import counts_frame, counts_table
 
 ABOUT: dict[str, Any] = {
-    "format_version": 2,
+    "format_version": 3,
     "discotrace": "0.1.0",
     "command": "discotrace replay t",
     "trace": {"name": "t", "rows": 3},
@@ -99,13 +99,13 @@ def test_any_other_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_counts_of_the_future_are_refused(tmp_path: Path) -> None:
-    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 3}))
-    with pytest.raises(TraceError, match="format version 3: upgrade discotrace"):
+    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 4}))
+    with pytest.raises(TraceError, match="format version 4: upgrade discotrace"):
         read(tmp_path / "c.parquet")
 
 
 def test_counts_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
-    """Their configuration has other keys."""
-    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 1}))
-    with pytest.raises(TraceError, match="format version 1, of an earlier discotrace: replay again"):
+    """They have other columns."""
+    write(tmp_path / "c.parquet", CountsFile(counts().table, ABOUT | {"format_version": 2}))
+    with pytest.raises(TraceError, match="format version 2, of an earlier discotrace: replay again"):
         read(tmp_path / "c.parquet")

@@ -33,6 +33,7 @@ FREE = {  # nothing to pay for: what they cause is counted and paid for elsewher
     *("file_reads", "file_read_bytes", "file_writes", "file_write_bytes", "process_exits"),
     *("buffer_hits", "buffer_evictions", "disk_read_pages", "disk_pages_shared", "disk_reads_done"),
     *("disk_pages_done", "disk_pages_logged", "hot_pages", "shootdowns", "tlbs_shot_down", "resident_pages"),
+    *("memory_requests", "memory_writebacks", "disk_requests", "disk_pages", "files_created"),
 }
 
 

@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 
 from discotrace.monitor.disco import DiscoSystem
 from discotrace.monitor.splashos import SplashosSystem
-from discotrace.replay.counts import N_CONTEXTS, Event
+from discotrace.replay.counts import N_CONTEXTS, N_LOCKS, Event
 from discotrace.replay.crash import Crash
 from discotrace.replay.engine import Replay
 from discotrace.replay.mappings import kernel_key
@@ -106,13 +106,22 @@ class Driven(Generic[AnySystem]):
         """Replay the next rows."""
         self.replay.feed(rows_from_records(list(records)))
 
-    def count(self, event: Event, *, cpu: int | None = None, vm: int | None = None, context: int | None = None) -> int:
-        """How often something has happened so far: everywhere, or on one CPU, in one VM, in one context."""
+    def count(
+        self,
+        event: Event,
+        *,
+        cpu: int | None = None,
+        vm: int | None = None,
+        lock: int | None = None,
+        context: int | None = None,
+    ) -> int:
+        """How often something has happened so far: everywhere, or on one CPU, in one VM, under one lock, ..."""
         seats = self.system.parts.seats
-        counts = self.system.hardware.state.counts.reshape(len(seats), N_CONTEXTS, len(Event))
+        counts = self.system.hardware.state.counts.reshape(len(seats), N_LOCKS, N_CONTEXTS, len(Event))
         wanted = [n for n, (of_cpu, of_vm) in enumerate(seats) if cpu in (None, of_cpu) and vm in (None, of_vm)]
+        locks = slice(None) if lock is None else lock
         contexts = slice(None) if context is None else context
-        return int(counts[wanted][:, contexts, event].sum())
+        return int(counts[wanted][:, locks, contexts, event].sum())
 
     def counts(self, *events: Event) -> dict[Event, int]:
         """The same of several events, everywhere."""

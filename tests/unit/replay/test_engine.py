@@ -41,9 +41,9 @@ def load(vaddr: int = AT, vcpu: int = 0, size: int = 4) -> Record:
 def event(run: Replay, name: str) -> dict[int, int]:
     """How often something happened, by window."""
     found: dict[int, int] = {}
-    for (window, _, _, _, counted), number in as_dict(run.finish()).items():
-        if counted == name:
-            found[window] = found.get(window, 0) + number
+    for key, number in as_dict(run.finish()).items():
+        if key.event == name:
+            found[key.window] = found.get(key.window, 0) + number
     return found
 
 
@@ -186,7 +186,7 @@ def test_windows__counts_of_two_vms_stand_apart() -> None:
     meta = trace(1, 2)
     run = disco(meta, vm__count=2, cpu__count=1).replay
     feed(run, load(), (0, 2, Kind.LOAD, AT, 4, 0), load())
-    counted = {key[1:3]: number for key, number in as_dict(run.finish()).items() if key[-1] == "load_rows"}
+    counted = {key[1:3]: number for key, number in as_dict(run.finish()).items() if key.event == "load_rows"}
     assert counted == {(0, 0): 2, (0, 1): 1}
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.counts import N_CONTEXTS, Event
+from discotrace.replay.disk_counters import DiskCounters
 from discotrace.replay.guest import Guest, Platform, runs
 from discotrace.replay.mappings import PAGE_TABLE_KEY, kernel_key
 from discotrace.replay.now import Now
@@ -21,7 +22,7 @@ class Asked(Platform):
 
     def __init__(self, cache_pages: int = 3) -> None:
         self.counts = np.zeros(N_CONTEXTS * len(Event), np.int64)
-        self.now = Now(self.counts)
+        self.now = Now(self.counts, DiskCounters([], 0))
         self.asked: list[tuple[object, ...]] = []
         self.taken = 0
         self.guest = Guest(0, self, self.now, cache_pages, {KERNEL_FILE})
