@@ -50,12 +50,12 @@ class Nfs:
             self.server.come_in_bare(page)
         guest_page = self.server.cache[page]
         frame = self._transfer(page, self.frames.pmap[client.cache[page]], self.server.vm)
-        if guest_page in self.frames.pmap:
+        if guest_page not in self.frames.pmap:
+            self.frames.give(guest_page, frame)
+        elif frame != self.frames.pmap[guest_page]:
             pages = self.frames.page_map.virtual_pages(guest_page)
             self.tlbs.shoot_down(pages, self.tlbs.all_cpus)
             self.frames.replace(guest_page, frame)
-        else:
-            self.frames.give(guest_page, frame)
         self.server.written.add(page)
 
     def _transfer(self, page: FilePage, sent: Frame, receiver: int) -> Frame:
