@@ -14,6 +14,7 @@ from discotrace.analysis.calibration_targets import measures
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import outcome
 from discotrace.analysis.run import NATIVE, NO_WINDOWS, replay_systems
+from discotrace.analysis.site import Site
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.workloads.generate import generate
@@ -118,6 +119,6 @@ def native_measure(
                 finished = replay_systems(reader, configuration.machine, [NATIVE], NO_WINDOWS, lambda _: None)
         counts = pl.from_arrow(finished.counts[NATIVE])
         assert isinstance(counts, pl.DataFrame)
-        return measures(outcome(NATIVE, counts, finished.machine.cpu.count, configuration.prices))
+        return measures(outcome(NATIVE, counts, Site(finished.machine), configuration.prices))
 
     return measure

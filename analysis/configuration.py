@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from discotrace.analysis.fit_file import with_fitted
 from discotrace.analysis.prices import Prices
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
@@ -26,7 +27,7 @@ class Configuration:
         """Nested tables that give this configuration again."""
         tables: Tables = {name: dict(table) for name, table in self.machine.to_tables().items()}
         for name, table in self.prices.to_tables().items():
-            tables[name].update(table)
+            tables.setdefault(name, {}).update(table)
         return tables
 
 
@@ -44,7 +45,7 @@ def load(machine: str, changes: Iterable[str] = ()) -> Configuration:
     tables = read_tables(machine)
     for change in changes:
         _apply(tables, change)
-    return from_tables(tables)
+    return from_tables(with_fitted(tables))
 
 
 def from_tables(tables: Mapping[str, Mapping[str, Any]]) -> Configuration:
@@ -58,29 +59,32 @@ def split(tables: Mapping[str, Mapping[str, Any]]) -> tuple[Tables, Tables]:
     structure: Tables = {}
     prices: Tables = {}
     for table, values in tables.items():
-        if table not in STRUCTURAL_KEYS:
-            raise ConfigError(f"configuration: unknown table [{table}]{_hint(table, STRUCTURAL_KEYS)}")
+        if table not in TABLES:
+            raise ConfigError(f"configuration: unknown table [{table}]{_hint(table, TABLES)}")
         if not isinstance(values, Mapping):
             raise ConfigError(f"configuration: {table} is {values!r}, expected a table [{table}]")
         for key, value in values.items():
-            if key in STRUCTURAL_KEYS[table]:
+            if key in STRUCTURAL_KEYS.get(table, ()):
                 structure.setdefault(table, {})[key] = value
             elif key in PRICE_KEYS.get(table, ()):
                 prices.setdefault(table, {})[key] = value
             else:
-                known = [*STRUCTURAL_KEYS[table], *PRICE_KEYS.get(table, ())]
+                known = [*STRUCTURAL_KEYS.get(table, ()), *PRICE_KEYS.get(table, ())]
                 raise ConfigError(f"configuration: unknown key {table}.{key}{_hint(key, known)}")
     return structure, prices
 
 
-def read_tables(machine: str) -> Tables:
-    """The tables of a preset or a TOML file. Raises ConfigError."""
+def read_text(machine: str) -> str:
+    """The text of a preset or a TOML file. Raises ConfigError."""
     if machine in preset_names():
-        text = (resources.files("discotrace.analysis.machines") / f"{machine}.toml").read_text(encoding="utf-8")
-    else:
-        text = _read_file(machine)
+        return (resources.files("discotrace.analysis.machines") / f"{machine}.toml").read_text(encoding="utf-8")
+    return _read_file(machine)
+
+
+def read_tables(machine: str) -> Tables:
+    """The tables of a preset or a TOML file, fitted prices not filled in. Raises ConfigError."""
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(read_text(machine))
     except tomllib.TOMLDecodeError as fault:
         raise ConfigError(f"{machine}: not valid TOML: {fault}") from fault
 
@@ -102,7 +106,7 @@ def _apply(tables: Tables, change: str) -> None:
         raise ConfigError(f"--set {change!r}: expected table.key=value, for example tlb.entries=128")
     known = [*STRUCTURAL_KEYS.get(table, ()), *PRICE_KEYS.get(table, ())]
     if not known:
-        raise ConfigError(f"--set {change!r}: unknown table {table}{_hint(table, STRUCTURAL_KEYS)}")
+        raise ConfigError(f"--set {change!r}: unknown table {table}{_hint(table, TABLES)}")
     if key not in known:
         raise ConfigError(f"--set {change!r}: unknown key {table}.{key}{_hint(key, known)}")
     values = tables.setdefault(table, {})
@@ -130,6 +134,7 @@ def _keys(kind: Any) -> dict[str, list[str]]:
 
 STRUCTURAL_KEYS = _keys(Machine)
 PRICE_KEYS = _keys(Prices)
+TABLES = list(dict.fromkeys([*STRUCTURAL_KEYS, *PRICE_KEYS]))
 
 
 def repriced(tables: Tables, prices_file: str | None, changes: Iterable[str]) -> Tables:
@@ -140,7 +145,7 @@ def repriced(tables: Tables, prices_file: str | None, changes: Iterable[str]) ->
     wanted: Tables = read_tables(prices_file) if prices_file else {}
     for change in changes:
         _apply(wanted, change)
-    structure, prices = split(wanted)
+    structure, prices = split(with_fitted(wanted))
     for table, values in structure.items():
         for key, value in values.items():
             if value != tables[table][key]:

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
+from discotrace.analysis.ledger import columns
 from discotrace.analysis.monitor_memory import monitor_structures
 from discotrace.analysis.outcome import event_totals
 from discotrace.analysis.pricing import NATIVE
@@ -67,7 +68,7 @@ def memory_use(replayed: Replayed, streams: int) -> MemoryUse:
     counts = pl.from_arrow(replayed.counts)
     assert isinstance(counts, pl.DataFrame)
     is_native = run.system == NATIVE
-    structures = {} if is_native else monitor_structures(run.machine, streams, event_totals(counts))
+    structures = {} if is_native else monitor_structures(run.machine, streams, event_totals(columns(counts)))
     monitor_kib = {name: _kib(size) for name, size in structures.items()}
     page_kib, monitor = run.machine.memory.page_kib, sum(monitor_kib.values())
     return MemoryUse(

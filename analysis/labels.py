@@ -5,6 +5,7 @@ PART_LABELS = {
     "user_stall": "user stall",
     "kernel": "kernel",
     "kernel_stall": "kernel stall",
+    "sync": "waiting for kernel locks",
     "monitor_tlb": "monitor: second-level TLB",
     "monitor_tlb_writes": "monitor: TLB writes emulated",
     "monitor_privileged": "monitor: privileged emulated",

@@ -21,7 +21,11 @@ class CpuPrices:
 
 @dataclass(frozen=True)
 class MemoryPrices:
-    """Latencies of second-level misses and upgrades without contention, by who serves them."""
+    """Latencies of second-level misses and upgrades without contention, by who serves them.
+
+    ``controller_ns``: how long the home node's memory is busy with a request; ``port_ns``: how much longer with one of
+    another node. 0: nobody waits.
+    """
 
     local_ns: float
     remote_ns: float
@@ -29,6 +33,8 @@ class MemoryPrices:
     dirty_remote_ns: float
     upgrade_local_ns: float
     upgrade_remote_ns: float
+    controller_ns: float
+    port_ns: float
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,31 @@ class SecondCachePrices:
 
 
 @dataclass(frozen=True)
+class LockPrices:
+    """Time from the release of a kernel lock until another CPU has it; 0: nobody waits for locks."""
+
+    handoff_ns: float
+
+
+@dataclass(frozen=True)
+class DiskPrices:
+    """Times of a request and of each of its pages; requests for each file made; jobs that wait, if the trace has none.
+
+    ``jobs_per_cpu`` 0: nobody waits for disks where the trace does not say how many jobs there are.
+    """
+
+    request_ms: float
+    page_ms: float
+    create_requests: float
+    jobs_per_cpu: float
+
+
+@dataclass(frozen=True)
 class MonitorPrices:
     """What the monitor's actions cost beside the guest's own instructions and the counted misses."""
 
     software_tlb_hit_cycles: float
+    kernel_software_tlb_hit_cycles: float
     kernel_tlb_refill_cycles: float
     tlb_write_cycles: float
     wired_write_cycles: float
@@ -70,6 +97,8 @@ class Prices:
     cpu: CpuPrices
     memory: MemoryPrices
     l2: SecondCachePrices
+    locks: LockPrices
+    disks: DiskPrices
     monitor: MonitorPrices
 
     @classmethod

@@ -13,17 +13,17 @@ from discotrace.analysis.labels import ACTION_LABELS, IO_LABELS, LEFT_ALONE_LABE
 from discotrace.analysis.outcome import Outcome, ServiceTime, outcome
 from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.remarks import remarks
+from discotrace.analysis.site import Site
 from discotrace.analysis.text import figure
 
-JSON_SCHEMA = 2
+JSON_SCHEMA = 3
 
 
 def outcomes(counts: CountsFile) -> list[Outcome]:
     """One outcome per system of a counts file, priced with the configuration that it carries."""
-    prices = from_tables(counts.about["configuration"]).prices
-    return [
-        outcome(system, counts.of_system(system), counts.about["cpus"], prices) for system in counts.about["systems"]
-    ]
+    configuration = from_tables(counts.about["configuration"])
+    site = Site(configuration.machine, counts.about["instances"], counts.about.get("jobs"))
+    return [outcome(system, counts.of_system(system), site, configuration.prices) for system in counts.about["systems"]]
 
 
 def slowdown(one: Outcome, first: Outcome) -> float:

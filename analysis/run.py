@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from discotrace.analysis.configuration import Configuration
 from discotrace.analysis.outcome import ServiceTime, outcome
+from discotrace.analysis.site import Site
 from discotrace.monitor.disco import DiscoSystem
 from discotrace.monitor.history import History
 from discotrace.monitor.splashos import SplashosSystem
@@ -138,5 +139,5 @@ def native_services(trace: str | os.PathLike[str], configuration: Configuration)
         finished = replay_systems(reader, configuration.machine, [NATIVE], NO_WINDOWS, lambda rows: None)
     counts = pl.from_arrow(finished.counts[NATIVE])
     assert isinstance(counts, pl.DataFrame)
-    answer = outcome(NATIVE, counts, finished.machine.cpu.count, configuration.prices)
+    answer = outcome(NATIVE, counts, Site(finished.machine), configuration.prices)
     return {service.service: service for service in answer.services}

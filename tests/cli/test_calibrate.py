@@ -59,6 +59,11 @@ def test_a_calibration_that_is_there_is_kept(folder: Path) -> None:
         (["toy.py", *TARGET, "--search", "x=1,2"], ["toy has no number x"]),
         (["toy.py", *TARGET, "--knob", "x=1"], ["no knob x"]),
         (["toy.py", *TARGET, "--scale", "0"], ["--scale is 0.0"]),
+        (["toy.py", *TARGET, "--output", "x.toml"], ["--output is for calibrating prices"]),
+        (["prices", "--scale", "0", "-o", "x.toml"], ["--scale is 0.0"]),
+        (["prices"], ["fitted.toml has fitted prices already", "--force", "-o FILE"]),
+        (["prices", "--seed", "2"], ["--seed is for calibrating a workload"]),
+        (["prices", "--evaluations", "24"], ["--evaluations is for calibrating a workload"]),
     ],
 )
 def test_what_cannot_work_is_one_line_and_leaves_nothing(folder: Path, arguments: list[str], parts: list[str]) -> None:

@@ -13,10 +13,11 @@ SYSTEMS = 2
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """Counts, and what the replay that wrote them printed as JSON. One window, so that prices act linearly."""
+    """Counts, and what the replay that wrote them printed as JSON. Nobody waits, so that prices act linearly."""
     folder = tmp_path_factory.mktemp("counts")
     trace, counts = sample_trace(folder / "t.parquet"), str(folder / "c.parquet")
-    ended = run("replay", trace, "-o", counts, "--json", "--set", "cpu.count=1")
+    nobody_waits = [f"--set={price}=0" for price in ("memory.controller_ns", "memory.port_ns", "disks.jobs_per_cpu")]
+    ended = run("replay", trace, "-o", counts, "--json", "--set", "cpu.count=1", *nobody_waits)
     assert ended.code == 0
     return counts, ended.out
 
@@ -66,7 +67,10 @@ def test_a_remote_price_matters_where_there_are_remote_misses(tmp_path: Path) ->
     totals = answer(counts)["results"][0]["totals"]
     remote = sum(totals[f"l2_{access}_remote"] for access in ("fetch", "load", "store"))
     assert remote > 0
-    native = [answer(counts, "--set", f"memory.remote_ns={ns}")["results"][0]["parts_ms"] for ns in (900, 600)]
+    nobody_waits = ("--set", "memory.controller_ns=0", "--set", "memory.port_ns=0")
+    native = [
+        answer(counts, *nobody_waits, "--set", f"memory.remote_ns={ns}")["results"][0]["parts_ms"] for ns in (900, 600)
+    ]
     saved = [native[0][part] - native[1][part] for part in ("user_stall", "kernel_stall")]
     assert sum(saved) == pytest.approx(remote * 300 / 1e6 / 2), "ms, the mean of two CPUs"
 
@@ -74,7 +78,6 @@ def test_a_remote_price_matters_where_there_are_remote_misses(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("key", "event"),
     [
-        ("monitor.software_tlb_hit_cycles", "software_tlb_hits"),
         ("monitor.kernel_tlb_refill_cycles", "kernel_tlb_refills"),
         ("monitor.tlb_write_cycles", "tlb_writes_emulated"),
         ("monitor.wired_write_cycles", "wired_writes_emulated"),
@@ -90,6 +93,15 @@ def test_a_price_of_the_monitor_is_paid_for_each_event_under_it_alone(counts: st
     assert cheap[0]["time_ms"] == dear[0]["time_ms"]
     assert cheap[1]["totals"][event] > 0
     assert dear[1]["time_ms"] - cheap[1]["time_ms"] == pytest.approx(0.01 * cheap[1]["totals"][event])
+
+
+def test_hits_of_the_second_level_tlb_are_paid_for_as_the_user_s_or_as_the_kernel_s(counts: str) -> None:
+    keys = ("monitor.software_tlb_hit_cycles", "monitor.kernel_software_tlb_hit_cycles")
+    cheap, dear = (
+        answer(counts, *(word for key in keys for word in ("--set", f"{key}={cycles}")))["results"][1]
+        for cycles in (0, 4000)
+    )
+    assert dear["time_ms"] - cheap["time_ms"] == pytest.approx(0.01 * cheap["totals"]["software_tlb_hits"])
 
 
 def test_the_price_of_the_sum_is_the_sum_of_the_prices(counts: str) -> None:

@@ -11,6 +11,7 @@ from discotrace.analysis.configuration import load
 from discotrace.analysis.counts_file import CountsFile, join_systems
 from discotrace.analysis.outcome import outcome
 from discotrace.analysis.run import SYSTEMS, replay_systems
+from discotrace.analysis.site import Site
 from discotrace.tracegen.reader import TraceReader
 
 TRACE = Path(__file__).parents[2] / "traces" / "pmake.parquet"
@@ -26,7 +27,7 @@ def counted() -> dict[str, object]:
         identity = reader.identity()
     counts = CountsFile(join_systems(finished.counts), {})
     totals = {
-        name: outcome(name, counts.of_system(name), finished.machine.cpu.count, configuration.prices).totals
+        name: outcome(name, counts.of_system(name), Site(finished.machine), configuration.prices).totals
         for name in SYSTEMS
     }
     return {"trace": identity, "totals": totals}

@@ -13,6 +13,7 @@ import pytest
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import Outcome, outcome
 from discotrace.analysis.run import NATIVE, NO_WINDOWS, replay_systems
+from discotrace.analysis.site import Site
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.workloads.generate import generate
 from discotrace.tracegen.workloads.knobs import make
@@ -34,7 +35,7 @@ def replayed(name: str, scale: float, folder: Path) -> Outcome:
     trace.unlink()
     counts = pl.from_arrow(finished.counts[NATIVE])
     assert isinstance(counts, pl.DataFrame)
-    return outcome(NATIVE, counts, finished.machine.cpu.count, configuration.prices)
+    return outcome(NATIVE, counts, Site(finished.machine), configuration.prices)
 
 
 def rates(found: Outcome) -> dict[str, float]:

@@ -18,6 +18,7 @@ from discotrace.cli.explain import explain
 from discotrace.cli.generate import generate
 from discotrace.cli.info import info
 from discotrace.cli.memory import memory
+from discotrace.cli.paper import paper
 from discotrace.cli.price import price
 from discotrace.cli.replay import replay
 from discotrace.cli.show_config import show_config
@@ -65,7 +66,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (replay, price, memory, explain, info, validate, show_config, generate, calibrate):
+for verb in (replay, price, memory, explain, info, validate, show_config, generate, calibrate, paper):
     app.command()(_with_exit_code(verb))
 app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 

@@ -1,4 +1,4 @@
-"""The verb ``calibrate``: searches the knobs of a workload that bring it to its targets."""
+"""The verb ``calibrate``: searches the knobs of a workload that bring it to its targets, or fits prices."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from discotrace.cli.calibrate_prices import calibrate_prices
 from discotrace.cli.console import err, out, print_json, remark
 from discotrace.cli.options import Json, Quiet
+from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,11 +23,15 @@ if TYPE_CHECKING:
     from discotrace.tracegen.workloads.knobs import Value
 
 JSON_SCHEMA = 1
+PRICES = "prices"  # instead of a workload
+EVALUATIONS = 24
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A workload, or the path of a .py file that has one.")],
-    scale: Annotated[float | None, typer.Option(help="Length of the trial runs.", show_default="0.02")] = None,
+    name: Annotated[str, typer.Argument(help="A workload, the path of a .py file that has one, or: prices.")],
+    scale: Annotated[
+        float | None, typer.Option(help="Length of the trial runs.", show_default="0.02; prices: as paper")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Makes all that is random.", show_default="1")] = None,
     target: Annotated[
         list[str] | None, typer.Option(help="A target: measure=value.", show_default="the published ones")
@@ -33,8 +40,17 @@ def calibrate(
         list[str] | None, typer.Option(help="A knob to search: knob=low,high.", show_default="the workload's")
     ] = None,
     knob: Annotated[list[str] | None, typer.Option(help="Start at: name=value.", show_default=False)] = None,
-    evaluations: Annotated[int, typer.Option(help="How many trial runs at most.", min=1)] = 24,
+    evaluations: Annotated[
+        int | None, typer.Option(help="How many trial runs at most.", min=1, show_default=str(EVALUATIONS))
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an earlier calibration.")] = False,
+    data: Annotated[
+        Path | None, typer.Option(help="Prices: folder for traces and counts.", show_default="in the user's cache")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Prices: write this file.", show_default="the one machine files read"),
+    ] = None,
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -42,7 +58,16 @@ def calibrate(
 
     Only published values marked "calibrate" are targets; what the model must predict cannot be read here. The result
     goes to calibrated.toml beside the workload, from where generate takes it.
+
+    With "prices" instead of a workload: fit what the monitor's work, contention, locks and disks cost, to what the
+    paper measured of pmake, engineering and raytrace. The result goes to fitted.toml, from where flash takes it.
     """
+    if name == PRICES:
+        given = {"--seed": seed, "--target": target, "--search": search, "--knob": knob, "--evaluations": evaluations}
+        _refuse(given, "a workload")
+        calibrate_prices(scale, data, output, force, json_output, quiet)
+        return
+    _refuse({"--data": data, "--output": output}, PRICES)
     from discotrace.tracegen.workloads.calibrated import Calibration, check_free, write_calibration
     from discotrace.tracegen.workloads.knobs import parse_knobs
     from discotrace.tracegen.workloads.registry import find_workload
@@ -59,13 +84,22 @@ def calibrate(
     ranges = parse_ranges(found, search or [])
     common = {name: value for name, value in (("scale", scale), ("seed", seed)) if value is not None}
     with _status(quiet) as show:
-        best = search_knobs(found, native_measure(found, common, show), targets, ranges, start, evaluations)
+        best = search_knobs(
+            found, native_measure(found, common, show), targets, ranges, start, evaluations or EVALUATIONS
+        )
     command = shlex.join(["discotrace", *sys.argv[1:]])
     reached = {name: float(f"{value:.6g}") for name, value in best.reached.items()}
     path = write_calibration(found, Calibration(command, VERSION, best.knobs, targets, reached))
     _report(found.name, best, targets, str(path), json_output)
     if not quiet:
         remark(f"next: discotrace generate {shlex.quote(name)}")
+
+
+def _refuse(given: Mapping[str, object], of: str) -> None:
+    """Raises ConfigError for an option that is given and means nothing here."""
+    for option, value in given.items():
+        if value is not None:
+            raise ConfigError(f"{option} is for calibrating {of}")
 
 
 @contextmanager

@@ -107,6 +107,7 @@ def _replayed(
         about = {
             "format_version": FORMAT_VERSION,
             **provenance(reader, finished.machine, configuration),
+            "jobs": reader.meta.provenance.get("parameters", {}).get("jobs"),
             "systems": names,
             "window_instructions": window,
             "crash": death and asdict(death),

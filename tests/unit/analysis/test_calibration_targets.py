@@ -43,6 +43,8 @@ def outcome(**changes: Any) -> Outcome:
         "kernel_percent": 0.0,
         "monitor_percent": 0.0,
         "remote_miss_ratio": 0.0,
+        "stalls_ms": {},
+        "memory_busy_ratio": 0.0,
         "rates": {},
         "actions_per_second": {},
         "actions_per_second_by_cpu": {},

@@ -3,15 +3,16 @@
 import pytest
 
 from discotrace.analysis.configuration import load
-from discotrace.analysis.outcome import Outcome, ServiceTime, outcome
+from discotrace.analysis.outcome import Outcome, ServiceTime, counted, outcome, outcome_of
+from discotrace.analysis.site import Site
 from discotrace.replay.counts import EVENT_NAMES
-from tests.unit.analysis.frames import Row, counts_frame
+from tests.unit.analysis.frames import UNFITTED, Row, counts_frame
 
-PRICES = load("flash").prices  # 400 MHz
+FLASH = load("flash", UNFITTED)  # 400 MHz
 
 
 def of(*rows: Row, system: str = "disco", cpus: int = 1) -> Outcome:
-    return outcome(system, counts_frame(*rows), cpus, PRICES)
+    return outcome(system, counts_frame(*rows), Site(FLASH.machine.for_trace(cpus)), FLASH.prices)
 
 
 def test_times_are_in_milliseconds() -> None:
@@ -52,6 +53,17 @@ def test_without_anything_every_figure_is_0() -> None:
     assert not any(one.rates.values())
     assert not any(one.actions_per_second.values())
     assert one.services == []
+
+
+def test_stalls_are_told_apart_by_who_served_them() -> None:
+    one = of(
+        (0, 0, "user", "l2_load_local", 2),
+        (0, 0, "kernel:open", "upgrades_remote", 1),
+        (0, 0, "kernel:open", "l2_load_dirty_remote", 1),
+        (0, 0, "user", "l2_load_hits", 4),
+        (0, 0, "monitor:open", "l2_store_local", 1),  # the monitor's: no stall of the guest
+    )
+    assert one.stalls_ms == pytest.approx({"second_level": 200e-6, "local": 600e-6, "remote": 2100e-6})
 
 
 def test_totals_have_every_event() -> None:
@@ -130,3 +142,11 @@ def test_services__the_refill_handler_is_entered_by_misses_of_its_own_kind() -> 
         (0, 0, "kernel:utlb_miss", "instructions", 1600),
     )
     assert [(service.service, service.entries, service.kernel_us) for service in one.services] == [("utlb_miss", 4, 1)]
+
+
+def test_counts_that_are_arranged_once_are_priced_the_same() -> None:
+    frame = counts_frame((0, 0, "user", "instructions", 100), (0, 0, "kernel:open", "l2_load_local", 7))
+    site = Site(FLASH.machine.for_trace(1))
+    arranged = counted("disco", frame, site)
+    for prices in (FLASH.prices, load("flash", ["memory.local_ns=10"]).prices):
+        assert outcome_of(arranged, prices) == outcome("disco", frame, site, prices)

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from discotrace.analysis.configuration import read_tables, split
+from discotrace.analysis.configuration import load, split
 from discotrace.analysis.prices import Prices
 from discotrace.tracegen.errors import ConfigError
 
 
 def tables(**changes: Any) -> dict[str, dict[str, Any]]:
     """The prices of the flash preset; ``table__key=value`` changes one."""
-    _, prices = split(read_tables("flash"))
+    _, prices = split(load("flash").to_tables())
     for name, value in changes.items():
         table, key = name.split("__")
         prices[table][key] = value

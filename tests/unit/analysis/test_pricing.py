@@ -1,4 +1,4 @@
-"""Counts times prices: what each event costs and to which part of the time it belongs."""
+"""Counts times prices: what each event costs and to which part of the time it belongs, without waiting."""
 
 import subprocess
 import sys
@@ -9,22 +9,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from discotrace.analysis.configuration import load
-from discotrace.analysis.pricing import (
-    IDLE_PART,
-    PARTS,
-    execution_ns,
-    parts_ns,
-    priced,
-    sum_by,
-    tariff_table,
-    tariffs,
-)
+from discotrace.analysis.ledger import ledger
+from discotrace.analysis.prices import Prices
+from discotrace.analysis.pricing import CONTEXTS, FREE, IDLE_PART, KEYS, PARTS, Floats, price_list, tariffs, unit_ns
+from discotrace.analysis.site import Site
+from discotrace.analysis.waiting import Timing, timing
 from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
-from tests.unit.analysis.frames import Row, counts_frame
+from tests.unit.analysis.frames import UNFITTED, Row, counts_frame
 
-PRICES = load("flash").prices
+PRICES = load("flash", UNFITTED).prices
 
-FREE = {  # nothing to pay for: what they cause is counted and paid for elsewhere
+
+def site(cpus: int, *changes: str) -> Site:
+    return Site(load("flash", changes).machine.for_trace(cpus))
+
+
+def timed(counts: pl.DataFrame, cpus: int, system: str = "disco", prices: Prices = PRICES) -> Timing:
+    return timing(ledger(system, counts, site(cpus)), prices)
+
+
+UNPAID = {  # nothing to pay for: what they cause is counted and paid for elsewhere
     *("fetch_rows", "load_rows", "store_rows", "tlb_hits", "tlb_misses", "tlb_invalid", "guest_refills"),
     *("page_table_loads", "tlb_flushes", "l1i_hits", "l1i_misses", "l1d_load_hits", "l1d_load_misses"),
     *("l1d_store_hits", "l1d_store_misses", "l1d_writebacks", "alias_evictions", "invalidations"),
@@ -33,30 +37,46 @@ FREE = {  # nothing to pay for: what they cause is counted and paid for elsewher
     *("file_reads", "file_read_bytes", "file_writes", "file_write_bytes", "process_exits"),
     *("buffer_hits", "buffer_evictions", "disk_read_pages", "disk_pages_shared", "disk_reads_done"),
     *("disk_pages_done", "disk_pages_logged", "hot_pages", "shootdowns", "tlbs_shot_down", "resident_pages"),
-    *("memory_requests", "memory_writebacks", "disk_requests", "disk_pages", "files_created"),
 }
+OF_NODES_AND_DISKS = {"memory_requests", "memory_writebacks", "disk_requests", "disk_pages", "files_created"}
 
 
 def cost(context: str, event: str, count: int = 1, system: str = "disco") -> dict[str, float]:
     """Parts of the time that an event costs, in ns, without the idle one."""
-    time = priced(counts_frame((0, 0, context, event, count)), PRICES, system)
-    return {part: ns for part, ns in parts_ns(time, 1).items() if ns}
+    parts = timed(counts_frame((0, 0, context, event, count)), 1, system).parts_ns()
+    return {part: ns for part, ns in parts.items() if ns}
 
 
 def test_every_event_has_a_price_or_is_known_to_be_free() -> None:
-    priced_events = {tariff.event.name.lower() for tariff in tariffs(PRICES, "disco")} | {"idle_spins"}
-    assert priced_events | FREE == set(EVENT_NAMES)
-    assert not priced_events & FREE
+    priced_events = {tariff.event.name.lower() for tariff in tariffs("disco")} | {"idle_spins"}
+    assert priced_events | UNPAID | OF_NODES_AND_DISKS == set(EVENT_NAMES)
+    assert not priced_events & (UNPAID | OF_NODES_AND_DISKS)
 
 
 def test_natively_nothing_of_the_monitor_is_paid() -> None:
-    assert not any(tariff.monitor_part for tariff in tariffs(PRICES, "native"))
+    assert not any(tariff.monitor_part for tariff in tariffs("native"))
 
 
 def test_no_event_is_paid_for_twice() -> None:
-    table = tariff_table(PRICES, "disco")
-    assert table.select("context", "event").is_unique().all()
-    assert set(table["part"]) == set(PARTS)
+    events = [tariff.event for tariff in tariffs("disco")]
+    assert len(set(events)) == len(events)
+
+
+def test_every_part_has_its_events() -> None:
+    listed = price_list("disco")
+    assert {PARTS[part] for part in listed.part[listed.key != FREE]} == set(PARTS)
+
+
+def test_a_context_that_is_any_pays_for_nothing() -> None:
+    assert (price_list("disco").key[CONTEXTS.index("any")] == FREE).all()
+
+
+def test_units_are_in_ns() -> None:
+    units = dict(zip(KEYS, unit_ns(PRICES), strict=True))
+    assert units["cpu.cycles_per_instruction"] == 2.5
+    assert units["l2.hit_ns"] == 50
+    assert units["monitor.tlb_write_cycles"] == 150
+    assert units["monitor.migration_us"] == 67_000
 
 
 @pytest.mark.parametrize(
@@ -74,8 +94,8 @@ def test_no_event_is_paid_for_twice() -> None:
         ("user", "upgrades_remote", {"user_stall": 900}),
         ("monitor:open", "l2_store_remote", {"monitor_calls": 900}),
         ("kernel:utlb_miss", "software_tlb_hits", {"monitor_tlb": 17 * 2.5}),
-        ("kernel:open", "software_tlb_hits", {"monitor_kernel_tlb": 17 * 2.5}),
-        ("user", "software_tlb_hits", {"monitor_kernel_tlb": 17 * 2.5}),
+        ("kernel:open", "software_tlb_hits", {"monitor_kernel_tlb": 40 * 2.5}),
+        ("user", "software_tlb_hits", {"monitor_tlb": 17 * 2.5}),
         ("kernel:utlb_miss", "kernel_tlb_refills", {"monitor_kernel_tlb": 80 * 2.5}),
         ("kernel:utlb_miss", "tlb_writes_emulated", {"monitor_tlb_writes": 60 * 2.5}),
         ("kernel:open", "wired_writes_emulated", {"monitor_tlb_writes": 560 * 2.5}),
@@ -113,8 +133,8 @@ def test_what_the_os_does_itself_costs_nothing_natively(event: str) -> None:
 @pytest.mark.parametrize("why", ["written", "capped", "full", "pinned", "other"])
 def test_a_hot_page_that_is_left_alone_costs_what_the_price_says(why: str) -> None:
     prices = load("flash", ["monitor.hot_left_us=2"]).prices
-    time = priced(counts_frame((0, 0, "user", f"hot_left_{why}", 3)), prices, "disco")
-    assert parts_ns(time, 1)["monitor_placement"] == 6000
+    time = timed(counts_frame((0, 0, "user", f"hot_left_{why}", 3)), 1, prices=prices)
+    assert time.parts_ns()["monitor_placement"] == 6000
 
 
 def test_an_idle_loop_costs_time_where_virtual_machines_share_the_cpu() -> None:
@@ -125,71 +145,42 @@ def test_an_idle_loop_costs_time_where_virtual_machines_share_the_cpu() -> None:
             counts_frame((0, 0, "user", "instructions", 1), (0, 1, "idle", "idle_spins", 100), vm=1),
         ]
     )
-    time = priced(counts, PRICES, "disco")
-    assert sum_by(time, "cpu", "part").rows() == [(0, "idle_loop", 250), (0, "user", 2.5)]
+    shared = Site(load("flash", ["vm.count=2", "cpu.count=2"]).machine)
+    one = ledger("disco", counts, shared)
+    assert [PARTS[part] for part in one.part] == ["idle_loop", "user"]
+    assert timing(one, PRICES).parts_ns()["idle_loop"] == 125
 
 
 def test_counts_multiply() -> None:
     assert cost("user", "l2_load_hits", 1000) == {"user_stall": 50_000}
 
 
-def test_execution__the_slowest_cpu_of_each_window_decides() -> None:
-    rows: list[Row] = [
-        (0, 0, "user", "instructions", 100),
-        (0, 1, "user", "instructions", 40),
-        (1, 0, "user", "instructions", 10),
-        (1, 1, "user", "instructions", 60),
-    ]
-    assert execution_ns(priced(counts_frame(*rows), PRICES, "native")) == 160 * 2.5
-
-
-def test_execution__nothing_takes_no_time() -> None:
-    time = priced(counts_frame(), PRICES, "native")
-    assert execution_ns(time) == 0
-    assert not any(parts_ns(time, 4).values())
-
-
-def test_parts__are_means_over_the_cpus_and_idle_is_what_is_left() -> None:
-    rows: list[Row] = [(0, 0, "user", "instructions", 100), (0, 1, "kernel:open", "instructions", 60)]
-    parts = parts_ns(priced(counts_frame(*rows), PRICES, "native"), 2)
-    assert {part: ns for part, ns in parts.items() if ns} == {"user": 125, "kernel": 75, "idle": 50}
-
-
-def test_parts__a_cpu_that_does_nothing_idles() -> None:
-    rows: list[Row] = [(0, 0, "user", "instructions", 100)]
-    assert parts_ns(priced(counts_frame(*rows), PRICES, "native"), 4)[IDLE_PART] == 250 * 3 / 4
-
-
 contexts = st.sampled_from([name for number, name in enumerate(CONTEXT_NAMES) if number % 32 in (0, 1, 4, 31)])
-rows = st.tuples(st.integers(0, 2), st.integers(0, 1), contexts, st.sampled_from(EVENT_NAMES), st.integers(1, 10**6))
+events = st.sampled_from([name for name in EVENT_NAMES if name not in OF_NODES_AND_DISKS])
+rows = st.tuples(st.integers(0, 2), st.integers(0, 1), contexts, events, st.integers(1, 10**6))
 tables = st.lists(rows, max_size=20, unique_by=lambda row: row[:4])
 
 
 @given(tables, tables)
 @settings(max_examples=40)
 def test_the_price_of_the_sum_is_the_sum_of_the_prices(one: list[Row], other: list[Row]) -> None:
-    """Counts of the same place add up; so do the times of each window, CPU, context and part."""
-    separate = pl.concat([priced(counts_frame(*part), PRICES, "disco") for part in (one, other)])
-    together = priced(counts_frame(*one, *other), PRICES, "disco")
-    keys = ("window", "cpu", "context", "part")
-    expected = sum_by(separate, *keys)
-    assert together.select(keys).equals(expected.select(keys))
-    assert together["ns"].to_list() == pytest.approx(expected["ns"].to_list())
+    """Counts of the same place add up; so do the times of each context and part."""
+
+    def by_context_and_part(*rows: Row) -> Floats:
+        of = ledger("disco", counts_frame(*rows), site(2))
+        return of.time_by(unit_ns(PRICES), (of.context, len(CONTEXTS)), (of.part, len(PARTS)))
+
+    separate = by_context_and_part(*one) + by_context_and_part(*other)
+    assert by_context_and_part(*one, *other) == pytest.approx(separate)
 
 
 @given(tables)
 @settings(max_examples=40)
 def test_parts_and_idle_add_up_to_the_time(one: list[Row]) -> None:
-    time = priced(counts_frame(*one), PRICES, "disco")
-    parts = parts_ns(time, 2)
-    assert sum(parts.values()) == pytest.approx(execution_ns(time))
-    assert parts[IDLE_PART] >= -1e-9 * execution_ns(time)
-
-
-def test_sum_by__adds_within_keys_and_sorts_them() -> None:
-    time = pl.DataFrame({"a": [2, 1, 2, 1], "b": ["x", "y", "x", "z"], "ns": [1.0, 2.0, 4.0, 8.0]})
-    assert sum_by(time, "a").rows() == [(1, 10.0), (2, 5.0)]
-    assert sum_by(time, "a", "b").rows() == [(1, "y", 2.0), (1, "z", 8.0), (2, "x", 5.0)]
+    time = timed(counts_frame(*one), 2)
+    parts = time.parts_ns()
+    assert sum(parts.values()) == pytest.approx(time.total_ns)
+    assert parts[IDLE_PART] >= -1e-9 * time.total_ns
 
 
 def test_the_time_does_not_depend_on_the_number_of_threads() -> None:
@@ -197,18 +188,27 @@ def test_the_time_does_not_depend_on_the_number_of_threads() -> None:
     script = """
 import polars as pl
 from discotrace.analysis.configuration import load
-from discotrace.analysis.pricing import execution_ns, parts_ns, priced
+from discotrace.analysis.outcome import outcome
+from discotrace.analysis.site import Site
 from discotrace.replay.counts import CONTEXT_NAMES, EVENT_NAMES
 n = pl.arange(0, 60000, eager=True)
 names = pl.DataFrame({"context": [CONTEXT_NAMES[i * 7 % 20] for i in range(60000)],
                       "event": [EVENT_NAMES[i * 13 % 43] for i in range(60000)]})
-counts = names.with_columns(window=n // 100, cpu=n % 8, vm=n * 0, count=n * 7919 % 99991 + 1)
-time = priced(counts, load("flash", ["cpu.clock_mhz=333", "l2.hit_ns=51.3"]).prices, "disco")
-print(execution_ns(time), parts_ns(time, 8))
+work = names.with_columns(window=n // 100, cpu=n % 8, vm=n * 0, lock=n % 5, at=n * 0, count=n * 7919 % 99991 + 1)
+names = names[:4800].with_columns(event=pl.Series(["memory_requests", "lock_acquires", "disk_requests"] * 1600))
+waits = names.with_columns(window=n[:4800] // 8, cpu=n[:4800] % 8, vm=n[:4800] * 0, lock=n[:4800] % 5,
+                           at=n[:4800] % 7, count=n[:4800] * 7919 % 997 + 1)
+configuration = load("flash", ["cpu.clock_mhz=333", "l2.hit_ns=51.3"])
+print(outcome("disco", pl.concat([work, waits]), Site(configuration.machine.for_trace(8)), configuration.prices))
 """
     printed = {
         subprocess.run(
-            [sys.executable, "-c", f"import os; os.environ['POLARS_MAX_THREADS'] = '{threads}'\n{script}"],
+            [
+                sys.executable,
+                "-c",
+                f"import os; os.environ['POLARS_MAX_THREADS'] = '{threads}'\n"
+                f"os.environ['OPENBLAS_NUM_THREADS'] = '{threads}'\n{script}",
+            ],
             capture_output=True,
             text=True,
             check=True,
@@ -220,4 +220,5 @@ print(execution_ns(time), parts_ns(time, 8))
 
 def test_instructions_are_paid_by_the_cycles_that_they_take() -> None:
     slow = load("flash", ["cpu.cycles_per_instruction=2"]).prices
-    assert parts_ns(priced(counts_frame((0, 0, "user", "instructions", 1)), slow, "native"), 1)["user"] == 5
+    time = timed(counts_frame((0, 0, "user", "instructions", 1)), 1, "native", slow)
+    assert time.parts_ns()["user"] == 5

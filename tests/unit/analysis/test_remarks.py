@@ -1,19 +1,21 @@
 """Remarks under results: what is unverified, what the trace could not fill."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import Outcome, outcome
-from discotrace.analysis.remarks import empty_machines, remarks, unverified_thresholds
+from discotrace.analysis.remarks import busy_memory, empty_machines, remarks, unverified_thresholds
+from discotrace.analysis.site import Site
 from tests.unit.analysis.frames import Row, counts_frame
 
-PRICES = load("flash").prices
+FLASH = load("flash")
 
 
 def of(system: str, *rows: Row) -> Outcome:
-    return outcome(system, counts_frame(*rows), 1, PRICES)
+    return outcome(system, counts_frame(*rows), Site(FLASH.machine.for_trace(1)), FLASH.prices)
 
 
 def about(*changes: str, instances: int = 1) -> dict[str, Any]:
@@ -67,3 +69,31 @@ def test_virtual_machines_without_processes(instances: int, vms: int, line: str 
 def test_natively_nothing_is_empty() -> None:
     assert remarks(about("vm.count=2"), [of("native")]) == []
     assert len(remarks(about("vm.count=2"), [of("native"), of("splashos")])) == 1
+
+
+OFF = ["memory.controller_ns=0", "memory.port_ns=0", "locks.handoff_ns=0", "disks.request_ms=0", "disks.page_ms=0"]
+WAITED_FOR = {"memory_requests": "waiting for memory", "lock_acquires": "kernel locks", "disk_requests": "disks"}
+
+
+@pytest.mark.parametrize("event", list(WAITED_FOR))
+def test_waiting_that_has_no_price_is_said_to_be_left_out(event: str) -> None:
+    [line] = remarks(about(*OFF), [of("native", (0, 0, "user", event, 1))])
+    assert line.startswith("left out")
+    assert WAITED_FOR[event] in line
+    assert remarks(about(*OFF), [of("native")]) == []
+
+
+def test_a_number_of_jobs_that_the_trace_does_not_say_is_a_guess() -> None:
+    disks = [of("native", (0, 0, "user", "disk_requests", 1))]
+    [line] = remarks(about(), disks)
+    assert line.startswith("a guess")
+    assert remarks(about() | {"jobs": 2}, disks) == []
+    [line] = remarks(about("disks.jobs_per_cpu=0"), disks)
+    assert line.startswith("left out")
+
+
+def test_memory_that_is_very_busy_makes_the_answer_less_certain() -> None:
+    one = of("native")
+    assert busy_memory([one, replace(one, memory_busy_ratio=0.6)]) == []
+    [line] = busy_memory([one, replace(one, memory_busy_ratio=0.74)])
+    assert "74 %" in line

@@ -10,7 +10,7 @@ from discotrace.analysis.configuration import load
 from discotrace.analysis.counts_file import CountsFile, join_systems
 from discotrace.analysis.labels import ACTION_LABELS, IO_LABELS, LEFT_ALONE_LABELS, PART_LABELS, RATE_LABELS
 from discotrace.analysis.outcome import ACTIONS, Outcome
-from discotrace.analysis.pricing import IDLE_PART, PARTS
+from discotrace.analysis.pricing import ALL_PARTS
 from discotrace.analysis.report import json_of, outcomes, slowdown, tables_of
 from discotrace.replay.counts import EVENT_NAMES
 from tests.unit.analysis.frames import Row, counts_table
@@ -24,7 +24,7 @@ ABOUT: dict[str, Any] = {
     "cpus": 1,
     "systems": ["native", "disco"],
     "window_instructions": 1000,
-    "configuration": load("flash").to_tables(),
+    "configuration": load("flash", ["cpu.count=1"]).to_tables(),
     "crash": None,
     "losses": {},
 }
@@ -50,7 +50,7 @@ TWO = counts(
 
 
 def test_every_part_and_every_rate_has_a_label() -> None:
-    assert set(PART_LABELS) == {*PARTS, IDLE_PART}
+    assert tuple(PART_LABELS) == ALL_PARTS
     assert list(RATE_LABELS) == list(outcomes(TWO)[0].rates)
     assert tuple(ACTION_LABELS) == ACTIONS
     assert {*IO_LABELS, *LEFT_ALONE_LABELS} <= set(EVENT_NAMES)

@@ -1,0 +1,1 @@
+"""The evaluation of the Disco paper, made again: experiments, comparisons, reports."""
