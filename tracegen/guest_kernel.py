@@ -6,7 +6,7 @@ process and scheduling events go in as method calls. ``docs/guest-kernel.md`` sa
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from discotrace.tracegen.address_space import Mapping, pages_of
@@ -18,6 +18,7 @@ from discotrace.tracegen.pages import PAGE_BYTES, PAGE_SHIFT
 from discotrace.tracegen.schema import KERNEL_ASID, Kind, Rows, TraceMeta, rows_from_records
 from discotrace.tracegen.service_path import Mode, loop_instructions
 
+ROOT_DISK = 0
 LARGEST_IDLE = 2**32 - 1  # instructions of one IDLE row
 
 
@@ -92,7 +93,7 @@ class GuestKernel(GuestMemory):
         place = self._place(vcpu, asid, file)
         with self._service("read", place):
             for page in pages_of(offset, offset + size):
-                if not self._page_cache.has(file, page):
+                if not self._is_cached(vcpu, asid, file, page):
                     self._request_cluster(place, page)
             if size:
                 self._row(place, Kind.FILE_READ, vaddr=offset, size=size, arg=file)
@@ -112,17 +113,31 @@ class GuestKernel(GuestMemory):
             if size:  # before a new page of the file is touched: it was never on disk
                 self._row(place, Kind.FILE_WRITE, vaddr=offset, size=size, arg=file)
             for page in pages_of(offset, offset + size):
-                if not self._page_cache.has(file, page):
+                if not self._is_cached(vcpu, asid, file, page):
                     self._prepare_write(place, page, range(offset, offset + size), size_before)
             self._copy(place, self._window(file, offset), size, buffer, Kind.LOAD)
 
-    def preload(self, vcpu: int, asid: int, file: int) -> None:
-        """A file is in the page cache from here on, without any work of the kernel."""
+    def preload(self, file: int, running: Sequence[tuple[int, int]]) -> None:
+        """A file is in the page cache from here on, without any work of the kernel.
+
+        ``running``: the CPUs that may have brought it there, each with the process that runs there. Clusters of pages
+        are dealt out to them in turn, so that no node has them all; an OS instance takes a cluster where the turn
+        first comes to one of its CPUs.
+        """
         size = self._files.size(file)
         for page in pages_of(0, size):
             self._page_cache.descriptor(file, page)
-        if size:
-            self._row(self._place(vcpu, asid, file), Kind.RESIDENT, vaddr=0, size=size, arg=file)
+        step = self._parameters.memory.page_in_cluster_pages * PAGE_BYTES if len(running) > 1 else max(size, 1)
+        rows = [
+            (*running[(turn + i) % len(running)], Kind.RESIDENT, start, min(step, size - start), file)
+            for turn, start in enumerate(range(0, size, step))
+            for i in range(len(running))
+        ]
+        self._emit(rows_from_records(rows))
+
+    def is_on_root_disk(self, file: int) -> bool:
+        """Whether all OS instances have the file: it is on disk 0."""
+        return self._files.disk(file) == ROOT_DISK
 
     def _prepare_write(self, place: Place, page: int, written: range, size_before: int) -> None:
         """Get an uncached page ready: read it if part of its old contents stays, clear it if part of it stays empty."""
@@ -201,7 +216,7 @@ class GuestKernel(GuestMemory):
         process = self._process(asid)
         place = self._place(vcpu, asid, file)
         with self._service("execve", place):
-            if not self._page_cache.has(file, 0):
+            if not self._is_cached(vcpu, asid, file, 0):
                 self._read_cluster(place, 0)
             for mapping in process.space.mappings():
                 self._free_pages(place, process.space, mapping)

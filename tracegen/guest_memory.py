@@ -49,6 +49,7 @@ class _Running:
 
     asid: int
     slot: int
+    instance: int
     space: AddressSpace = field(default_factory=AddressSpace)
 
 
@@ -75,6 +76,8 @@ class GuestMemory:
         self._free_slots = list(range(memory.process_slots - 1, IDLE_SLOT, -1))
         self._depth = [0] * meta.cpus
         self._files = FileTable(meta, self._layout)
+        self._warm_files: set[int] = set()
+        self._told: set[tuple[int, int, int]] = set()  # warm clusters, by instance, file and first page
         kernel_file = self.add_file(KERNEL_FILE, self._layout.text_bytes)
         meta.segments += self._layout.segments(kernel_file)
 
@@ -87,6 +90,11 @@ class GuestMemory:
         """
         return self._files.add(name, size, disk)
 
+    def warm_file(self, file: int) -> None:
+        """A file has been in memory since before the trace. RESIDENT rows say so, cluster by cluster, each before an
+        instance first uses it: so a virtual machine has in memory what it uses, where it uses it."""
+        self._warm_files.add(file)
+
     def start_process(self, process: Process) -> None:
         """Register a process: it gets a proc structure and a kernel stack. Raises TraceError if the asid is not new."""
         if process.asid in self._started or process.asid == KERNEL_ASID:
@@ -98,7 +106,7 @@ class GuestMemory:
         if process not in self._meta.processes:
             self._meta.processes.append(process)
         self._started.add(process.asid)
-        self._processes[process.asid] = _Running(process.asid, self._free_slots.pop())
+        self._processes[process.asid] = _Running(process.asid, self._free_slots.pop(), process.instance)
 
     def _process(self, asid: int) -> _Running:
         found = self._processes.get(asid)
@@ -269,7 +277,7 @@ class GuestMemory:
         page = self._object_page(segment, vaddr)
         if vaddr >> PAGE_SHIFT in process.space.inherited or (segment.backing == "file" and segment.writable):
             self.copy_on_write(vcpu, process.asid, vaddr)
-        elif segment.backing == "file" and not self._page_cache.has(segment.object, page):
+        elif segment.backing == "file" and not self._is_cached(vcpu, process.asid, segment.object, page):
             self.page_in(vcpu, process.asid, vaddr)
         elif segment.backing == "file" or (segment.backing == "shared" and self._shared.has(segment.object, page)):
             self.quick_fault(vcpu, process.asid, vaddr)
@@ -330,7 +338,7 @@ class GuestMemory:
         around = self._parameters.memory.fault_around_pages
         first = (vaddr >> PAGE_SHIFT) // around * around
         for page in range(max(first, segment.start >> PAGE_SHIFT), min(first + around, segment.end >> PAGE_SHIFT)):
-            if self._page_cache.has(segment.object, self._object_page(segment, page << PAGE_SHIFT)):
+            if self._is_cached(vcpu, process.asid, segment.object, self._object_page(segment, page << PAGE_SHIFT)):
                 process.space.touch(page)
 
     def copy_on_write(self, vcpu: int, asid: int, vaddr: int) -> None:
@@ -345,10 +353,22 @@ class GuestMemory:
             place.source_page = self._layout.file_window(place.file) + page * PAGE_BYTES
             self._files.cover(place.file, (page + 1) * PAGE_BYTES)
         with self._service("copy_on_write", place):
-            if source is None and not self._page_cache.has(place.file, page):
+            if source is None and not self._is_cached(vcpu, asid, place.file, page):
                 inner = replace(self._place(vcpu, asid, place.file), page=place.page, entry=place.entry)
                 with self._service("page_in", inner):
                     self._read_cluster(inner, page)
+
+    def _is_cached(self, vcpu: int, asid: int, file: int, page: int) -> bool:
+        """Whether a page of a file is in memory. The process's instance is told of a warm file's cluster once."""
+        if file in self._warm_files:
+            start, end = self._cluster(file, page)
+            told = (self._process(asid).instance, file, start)
+            if told not in self._told:
+                self._told.add(told)
+                for number in pages_of(start, end):
+                    self._page_cache.descriptor(file, number)
+                self._row(self._place(vcpu, asid, file), Kind.RESIDENT, vaddr=start, size=end - start, arg=file)
+        return self._page_cache.has(file, page)
 
     def _read_cluster(self, place: Place, page: int) -> None:
         """Disk request and FILE_READ for the cluster of a file's page; its pages are cached from here on."""
@@ -357,12 +377,17 @@ class GuestMemory:
 
     def _request_cluster(self, place: Place, page: int) -> tuple[int, int]:
         """Walk the driver for the cluster around a page of the place's file; first byte and end of the cluster."""
+        start, end = self._cluster(place.file, page)
+        pages = [self._page_cache.descriptor(place.file, number) for number in pages_of(start, end)]
+        self._part("disk_request", [replace(place, page=pages[0])])
+        return start, end
+
+    def _cluster(self, file: int, page: int) -> tuple[int, int]:
+        """First byte and end of the cluster that a page of a file is in; the file's window reaches to the end."""
         cluster = self._parameters.memory.page_in_cluster_pages
         first = page // cluster * cluster
-        size = self._files.size(place.file)
+        size = self._files.size(file)
         is_inside = page * PAGE_BYTES < size  # a mapping may reach beyond the end of its file
         end = min((first + cluster) * PAGE_BYTES, size) if is_inside else (page + 1) * PAGE_BYTES
-        self._files.cover(place.file, end)
-        pages = [self._page_cache.descriptor(place.file, p) for p in pages_of(first * PAGE_BYTES, end)]
-        self._part("disk_request", [replace(place, page=pages[0])])
+        self._files.cover(file, end)
         return first * PAGE_BYTES, end

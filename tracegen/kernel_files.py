@@ -48,6 +48,10 @@ class FileTable:
         """Bytes of a file."""
         return self._meta.files[self._place(file).file_index].size
 
+    def disk(self, file: int) -> int:
+        """The disk that a file is on."""
+        return self._meta.files[self._place(file).file_index].disk
+
     def grow(self, file: int, size: int) -> None:
         """A file has at least ``size`` bytes from here on."""
         index = self._place(file).file_index

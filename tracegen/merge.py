@@ -32,6 +32,7 @@ from discotrace.tracegen.steps import (
     Transfer,
     Wait,
 )
+from discotrace.tracegen.warm_files import warm_files
 from discotrace.tracegen.writer import COMPRESSION_LEVEL, TraceWriter
 
 LONGEST_PIECE = 4096  # bytes of a buffer looked at in one go, as AreaMap.uncovered wants them
@@ -61,11 +62,13 @@ def merge(
     *,
     version: str,
     instances: int = 1,
+    cold: bool = False,
     compression_level: int = COMPRESSION_LEVEL,
     progress: Callable[[int], None] = lambda _: None,
 ) -> MergeResult:
     """Writes the trace of a raw capture, whose workload runs ``instances`` times side by side.
 
+    Files that the workload uses and did not make are in memory when the trace begins, unless ``cold``.
     ``version`` of discotrace goes into the provenance; ``progress`` is told how many instructions of programs have
     been added.
 
@@ -76,10 +79,13 @@ def merge(
     meta = TraceMeta(schedule.cpus, provenance=_provenance(capture, schedule, limits, version))
     if instances > 1:
         meta.provenance["instances"] = instances
+    if cold:
+        meta.provenance["cold"] = True
     recorded = build_histories(capture, min(limits.instructions_per_process, limits.instructions))
     histories = copy_histories(recorded, instances)
+    warm = frozenset[str]() if cold else warm_files(recorded)
     with TraceWriter(path, meta, compression_level=compression_level) as writer:
-        merger = Merger(capture, histories, InstanceFiles(capture, recorded, instances), meta, writer.write)
+        merger = Merger(capture, histories, InstanceFiles(capture, recorded, instances), warm, meta, writer.write)
         result = merger.run(Scheduler(histories, schedule), limits.instructions, progress)
         meta.provenance["guessed_pages"] = result.guessed_pages
         meta.provenance["released_processes"] = result.released
@@ -116,13 +122,18 @@ class Merger:
         capture: RawCapture,
         histories: list[History],
         files: InstanceFiles,
+        warm: frozenset[str],
         meta: TraceMeta,
         emit: Callable[[Rows], None],
     ) -> None:
-        """``histories`` are those of all instances of ``capture``; ``meta`` is filled in on the way."""
+        """``histories`` are those of all instances of ``capture``; ``meta`` is filled in on the way.
+
+        ``warm``: paths of files that have been in memory since before the trace.
+        """
         self._capture = capture
         self._histories = {history.asid: history for history in histories}
         self._files = files
+        self._warm = warm
         self._emit = emit
         self._emitted_instructions = 0
         self._kernel = GuestKernel(meta, self._count)
@@ -210,7 +221,10 @@ class Merger:
         """The number of the file that a process means by a path; 0 for no path."""
         if not path:
             return 0
-        return self._kernel.add_file(*self._files.place(path, self._histories[asid].instance))
+        number = self._kernel.add_file(*self._files.place(path, self._histories[asid].instance))
+        if path in self._warm:
+            self._kernel.warm_file(number)
+        return number
 
     # ---- system calls -----------------------------------------------------------------------------------------
 

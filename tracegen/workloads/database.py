@@ -39,10 +39,11 @@ class Database(Workload):
     customers: int = 4000  # rows of customer
     parts: int = 6000  # different parts: groups of a query, at most
     group_bytes: int = 400  # length of a group's row in work memory, of which few bytes are used until the end
-    pool_percent: float = 97.6  # pages of the tables that the buffer pool has room for
+    pool_percent: float = 96.7  # pages of the tables that the buffer pool has room for
     lines_percent: int = 90  # lines of a partition that a query's span of days has
     balance_percent: int = 90  # customers with enough balance
     module_bytes: int = 4096  # distance of the server's functions in its text
+    warm: bool = True  # the table files are in the buffer cache when the trace begins; else reads wait for the disk
 
     def __post_init__(self) -> None:
         """Raises ConfigError for knobs that make no database."""
@@ -65,7 +66,8 @@ class Database(Workload):
             for server in range(servers):
                 cpu = number * servers + server
                 cpus = range(cpu, cpu + 1) if apart else range(self.cpu_count)
-                stage.start(Server(instance, server, self.module_bytes).run, "dataserver", number, cpus)
+                program = Server(instance, server, self.module_bytes, warm=self.warm).run
+                stage.start(program, "dataserver", number, cpus)
 
     def instance(self, number: int, servers: int) -> Instance:
         """Tables, pool and queries of an instance."""

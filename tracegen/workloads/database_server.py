@@ -88,8 +88,8 @@ class Instance:
 class Server:
     """One server process. ``run`` is its program."""
 
-    def __init__(self, instance: Instance, number: int, module_bytes: int) -> None:
-        """``number`` of the server in its instance."""
+    def __init__(self, instance: Instance, number: int, module_bytes: int, *, warm: bool) -> None:
+        """``number`` of the server in its instance; ``warm``: the tables' files are in memory."""
         layout = instance.layout
         self._instance, self._number, self._module_bytes = instance, number, module_bytes
         self._at = layout.places(number, module_bytes)
@@ -101,6 +101,7 @@ class Server:
             np.zeros(CHUNK_ROWS, np.uint32),
         )
         self._files = (0, 0)
+        self._warm = warm
 
     def run(self, process: Process) -> Iterator[Step]:
         """Answer all queries. The server has been running for some time when the trace begins, and runs on."""
@@ -111,7 +112,8 @@ class Server:
             process.file(f"/database{number}/lineitem", line_bytes, number),
         )
         program = process.file("/usr/bin/dataserver", d.text_bytes(self._module_bytes), 0)
-        yield Preload(program)
+        for file in (program, *(self._files if self._warm else ())):
+            yield Preload(file)
         for segment in self._segments(program):
             yield Map(segment)
             yield Resident(segment.start, segment.end)

@@ -25,10 +25,10 @@ class Pmake(Workload):
         "read_bytes": (1024, 3072),
     }
 
-    compilations: int = 22  # at scale 1, of one instance
+    compilations: int = 24  # at scale 1, of one instance
     jobs: int = 2  # compilations at the same time (make -J)
     rules: int = 50  # files that make asks for before it knows how to make an object
-    functions: int = 8  # of a source
+    functions: int = 7  # of a source
     statements: int = 16  # of a function, on average
     headers: int = 80  # in /usr/include
     includes: int = 11  # headers that a source names; those include others
@@ -36,17 +36,17 @@ class Pmake(Workload):
     search_directories: int = 2  # of the include path
     read_bytes: int = 1536  # a read of a file that is not read at once
     write_bytes: int = 800  # a write of an output file
-    hash_buckets: int = 290  # of each program's table of names: fewer make longer chains
-    loop_turns: int = 4  # rounds of a short loop at most
-    code_skew: float = 3.5  # how much the calls favour some routines; 1: none
+    hash_buckets: int = 151  # of each program's table of names: fewer make longer chains
+    loop_turns: int = 5  # rounds of a short loop at most
+    code_skew: float = 9.0  # how much the calls favour some routines; 1: none
     library_kib: int = 1280  # text of the shared library
-    compiler_kib: int = 2560  # text of the compiler
+    compiler_kib: int = 1536  # text of the compiler
     assembler_kib: int = 640  # text of the assembler
     tool_kib: int = 320  # text of each other program: make, driver, preprocessor, loader
     constant_percent: int = 15  # read-only data of a program, in percent of its text
     data_kib: int = 52  # initialised data of the compiler, of the assembler, of the library
     tool_data_kib: int = 16  # initialised data of each other program
-    other_files_kib: int = 5400  # what else the machine has read since its boot: other programs, their libraries
+    other_files_kib: int = 6400  # what else the machine has read since its boot: other programs, their libraries
     warm: bool = True  # binaries, headers and those other files are in memory at the start
 
     def start(self, stage: Stage) -> None:

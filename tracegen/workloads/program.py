@@ -90,7 +90,10 @@ class Write:
 
 @dataclass(frozen=True)
 class Preload:
-    """Find a whole file in memory, as if an earlier run had read it: no request, no instructions."""
+    """Find a whole file in memory, as if an earlier run had read it: no request, no instructions.
+
+    One of disk 0, the root disk, is in the memory of every OS instance, its pages dealt out to the CPUs.
+    """
 
     file: int
 

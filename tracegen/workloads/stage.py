@@ -2,7 +2,8 @@
 
 Each CPU has a clock in instructions, of programs and kernel and idle alike. The CPU that is furthest behind acts next
 (the lower number first) up to the next multiple of ``slice``. A CPU keeps its process until it ends, waits, or has
-used its quantum while others are ready. A process runs on the CPUs that it was given and on no others; its children
+used its quantum while others are ready. The next is one that ran here last or nowhere yet, if there is one; every so
+often it is the one that has waited longest. A process runs on the CPUs that it was given and on no others; its children
 on the same. Equal programs give equal traces.
 """
 
@@ -24,11 +25,15 @@ NOBODY = 0
 
 @dataclass(frozen=True)
 class StageParameters:
-    """All in instructions. ``tick``: 10 ms, IRIX's clock, of a 200 MHz CPU at one instruction per two cycles."""
+    """In instructions, but for ``affinity``. ``tick``: 10 ms, IRIX's clock, of a 200 MHz CPU at an IPC of one half.
+
+    Every ``affinity``-th process that a CPU takes is the one that has waited longest, wherever it ran before.
+    """
 
     quantum: int = 2_000_000
     slice: int = 5_000
     tick: int = 1_000_000
+    affinity: int = 64
 
     def __post_init__(self) -> None:
         """Raises ConfigError when a number is below 1."""
@@ -44,6 +49,15 @@ class _Group:
     cpus: "list[_Cpu]"
     ready: "deque[_Task]" = field(default_factory=deque)
 
+    def next_for(self, cpu: "_Cpu", affinity: int) -> "_Task":
+        """Takes the process that a CPU is to run out of those that are ready, of which there are some."""
+        cpu.turns += 1
+        at_home = (task for task in self.ready if task.last_cpu in (None, cpu))
+        chosen = next(at_home, self.ready[0]) if cpu.turns % affinity else self.ready[0]
+        self.ready.remove(chosen)
+        chosen.last_cpu = cpu
+        return chosen
+
 
 @dataclass(eq=False)
 class _Task:
@@ -56,6 +70,7 @@ class _Task:
     children: int = 0  # that run
     ended: int = 0  # children that nobody has waited for
     waits: bool = False
+    last_cpu: "_Cpu | None" = None
 
 
 @dataclass(eq=False)
@@ -68,6 +83,7 @@ class _Cpu:
     quantum_end: int = 0
     next_tick: int = 0
     idle: int = 0
+    turns: int = 0
 
 
 class Stage:
@@ -86,6 +102,7 @@ class Stage:
         self._cpus = [_Cpu(number, next_tick=self._parameters.tick) for number in range(meta.cpus)]
         self._groups: dict[tuple[int, ...], _Group] = {}
         self._kernel = GuestKernel(meta, self._outlet.pass_on, kernel)
+        self._on_every_cpu: set[int] = set()  # files of the root disk that are preloaded
         self._alive = 0
         self._last_asid = 0
         self._at_barrier: dict[int, list[_Task]] = {}
@@ -140,7 +157,7 @@ class Stage:
     # ---- CPUs ---------------------------------------------------------------------------------------------------
 
     def _dispatch(self, cpu: _Cpu) -> int:
-        """Give a CPU the first ready process, or let it idle for a slice."""
+        """Give a CPU a ready process, or let it idle for a slice."""
         assert cpu.group is not None
         if not cpu.group.ready:
             if cpu.asid != NOBODY:
@@ -152,7 +169,7 @@ class Stage:
                 raise ConfigError("every program waits for another: a barrier has more participants than ever come")
             return 0
         self._end_idle(cpu)
-        cpu.task = cpu.group.ready.popleft()
+        cpu.task = cpu.group.next_for(cpu, self._parameters.affinity)
         if cpu.asid != cpu.task.asid:
             self._switch(cpu, cpu.task.asid)
         cpu.quantum_end = cpu.clock + self._parameters.quantum
@@ -253,8 +270,12 @@ class Stage:
                 kernel.read(vcpu, asid, file, offset, size, buffer)
             case p.Write(file, offset, size, buffer):
                 kernel.write(vcpu, asid, file, offset, size, buffer)
+            case p.Preload(file) if self._kernel.is_on_root_disk(file):
+                if file not in self._on_every_cpu:
+                    self._on_every_cpu.add(file)
+                    kernel.preload(file, [(cpu.number, cpu.asid) for cpu in self._cpus])
             case p.Preload(file):
-                kernel.preload(vcpu, asid, file)
+                kernel.preload(file, [(vcpu, asid)])
 
     def _call(self, vcpu: int, asid: int, step: Step) -> None:
         kernel = self._kernel

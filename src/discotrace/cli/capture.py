@@ -29,6 +29,9 @@ def capture(
     instances: Annotated[
         int, typer.Option(help="How often the program runs, side by side, on CPUs and with files of its own.")
     ] = 1,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Nothing is in memory: the programs' files are read from disk.")
+    ] = False,
     max_instructions: Annotated[
         int | None, typer.Option(help="Instructions of all programs together to keep.", show_default="all")
     ] = None,
@@ -77,7 +80,7 @@ def capture(
             recorded = _record(command or [], raw or resources.enter_context(_temporary(work_dir)), limits, work_dir)
         else:
             recorded = _load(from_raw)
-        result = _merge(recorded, output, schedule, limits, instances, compression)
+        result = _merge(recorded, output, schedule, limits, instances, cold, compression)
     _report(recorded, result, output)
 
 
@@ -150,7 +153,13 @@ def _recording_status() -> Iterator[Callable[[Progress], None]]:
 
 
 def _merge(
-    recorded: RawCapture, output: Path, schedule: ScheduleParameters, limits: Limits, instances: int, level: int
+    recorded: RawCapture,
+    output: Path,
+    schedule: ScheduleParameters,
+    limits: Limits,
+    instances: int,
+    cold: bool,
+    level: int,
 ) -> MergeResult:
     from discotrace.cli.console import progress
     from discotrace.tracegen.merge import merge
@@ -165,6 +174,7 @@ def _merge(
             limits,
             version=VERSION,
             instances=instances,
+            cold=cold,
             compression_level=level,
             progress=advance,
         )

@@ -45,6 +45,9 @@ def generate(
         int, typer.Option("--slice", help="Instructions that a CPU runs before the next one's stand in the trace.")
     ] = 5_000,
     tick: Annotated[int, typer.Option(help="Instructions between clock interrupts of a CPU.")] = 1_000_000,
+    affinity: Annotated[
+        int, typer.Option(help="Every so many processes a CPU takes the one that waited longest; else its own.", min=1)
+    ] = 64,
     compression: Annotated[
         int, typer.Option(help="Level of zstd: 9 makes files 6 to 31 % smaller, at 1.5 times the time.", min=1, max=22)
     ] = 3,
@@ -69,7 +72,7 @@ def generate(
         return
     from discotrace.tracegen.workloads.stage import StageParameters
 
-    parameters = StageParameters(quantum, slice_length, tick)
+    parameters = StageParameters(quantum, slice_length, tick, affinity)
     common: dict[str, int | float | None] = {"scale": scale, "seed": seed}
     common |= {"cpus": _positive(cpus, "--cpus"), "instances": _positive(instances, "--instances")}
     workload = _configured(found, common, knob or [])

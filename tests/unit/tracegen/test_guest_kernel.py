@@ -295,6 +295,40 @@ def test_a_warm_page_cache_leaves_only_quick_faults() -> None:
     assert session.violations() == []
 
 
+def test_a_warm_file_is_told_of_cluster_by_cluster_before_its_first_use(session: Session) -> None:
+    session.kernel.warm_file(session.file)
+    cluster = default_parameters().memory.page_in_cluster_pages * PAGE
+    rows = session.touch((TEXT, 4), (TEXT + PAGE, 4), (DATA, 4))
+    assert of_kind(rows, Kind.FILE_READ) == []
+    found = of_kind(rows, Kind.RESIDENT)
+    assert found[0] == (0, cluster, session.file)
+    assert len(found) == len(set(found))
+    assert entered(rows) == [Service.QUICK_FAULT, Service.COPY_ON_WRITE]
+    assert np.flatnonzero(rows.kind == Kind.RESIDENT)[0] < np.flatnonzero(rows.kind == Kind.ENTER)[0]
+    assert of_kind(session.rows_of(lambda: session.kernel.execve(0, 1, session.file)), Kind.RESIDENT) == []
+    assert session.violations() == []
+
+
+def test_each_instance_is_told_of_a_warm_file(session: Session) -> None:
+    session.kernel.warm_file(session.file)
+    first = of_kind(session.touch((TEXT, 4)), Kind.RESIDENT)
+    session.kernel.start_process(Process(2, "cc", instance=1))
+    session.kernel.switch(0, 1, 2)
+    session.kernel.map(0, 2, Segment(2, TEXT, TEXT + FILE_BYTES, "file", session.file, writable=False))
+    assert of_kind(session.touch((TEXT, 4), asid=2), Kind.RESIDENT) == first
+    assert session.violations() == []
+
+
+def test_what_is_read_of_a_warm_file_needs_no_request(session: Session) -> None:
+    buffer = STACK_TOP - 64
+    session.touch((buffer, 8))
+    session.kernel.warm_file(session.file)
+    rows = session.rows_of(lambda: session.kernel.read(0, 1, session.file, 0, 64, buffer))
+    assert len(of_kind(rows, Kind.RESIDENT)) == 1
+    again = session.rows_of(lambda: session.kernel.read(0, 1, session.file, 64, 64, buffer))
+    assert of_kind(again, Kind.RESIDENT) == []
+
+
 def test_a_page_cached_for_one_process_is_quick_for_the_next(session: Session) -> None:
     session.touch((TEXT, 4))
     session.kernel.start_process(Process(2, "as"))

@@ -1,5 +1,6 @@
 """A raw capture written by hand, through histories, schedule and guest kernel, into a trace."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,7 @@ def merged(
     schedule: ScheduleParameters | None = None,
     limits: Limits | None = None,
     instances: int = 1,
+    cold: bool = False,
 ) -> tuple[TraceMeta, Rows, MergeResult]:
     result = merge(
         capture,
@@ -105,6 +107,7 @@ def merged(
         limits or Limits(ALL, ALL),
         version="9.9",
         instances=instances,
+        cold=cold,
     )
     with TraceReader(path) as reader:
         return reader.meta, concat_rows(list(reader.batches())), result
@@ -281,6 +284,49 @@ def test_instances__each_has_its_working_directory_on_a_disk_of_its_own(capture:
         for asid, file in zip(rows.asid[is_read].tolist(), rows.arg[is_read].tolist(), strict=True)
     }
     assert {(0, 1), (1, 2)} <= read <= {(0, 0), (0, 1), (1, 0), (1, 2)}
+
+
+def resident_files(meta: TraceMeta, rows: Rows) -> set[tuple[int, str]]:
+    """Instance and name of each file that RESIDENT rows are about."""
+    names = {file.id: file.name for file in meta.files}
+    instances = {process.asid: process.instance for process in meta.processes}
+    chosen = rows.kind == Kind.RESIDENT
+    columns = (rows.asid[chosen].tolist(), rows.arg[chosen].tolist())
+    return {(instances[asid], names[file]) for asid, file in zip(*columns, strict=True)}
+
+
+def run_the_file_of_its_mapping(capture: RawCapture) -> None:
+    """The forked shell's program is mapped under the name that it is run by."""
+    capture.images[2].mappings[0] = replace(capture.images[2].mappings[0], path="/usr/bin/cat")
+
+
+def test_files_that_were_there_before_the_command_are_in_memory(capture: RawCapture, tmp_path: Path) -> None:
+    run_the_file_of_its_mapping(capture)
+    meta, rows, _ = merged(capture, tmp_path / "warm")
+    assert resident_files(meta, rows) == {(0, "prog"), (0, "in.txt"), (0, "/usr/bin/cat")}
+    assert (rows.kind == Kind.FILE_READ).sum() == 1, "the program's own read"
+    assert "cold" not in meta.provenance
+    cold_meta, cold, _ = merged(capture, tmp_path / "cold", cold=True)
+    assert resident_files(cold_meta, cold) == set()
+    assert (cold.kind == Kind.FILE_READ).sum() > 1
+    assert cold_meta.provenance["cold"] is True
+    assert cold_meta.files == meta.files
+    assert all(user_rows(rows, asid) == user_rows(cold, asid) for asid in (1, 2, 3))
+
+
+def test_files_that_the_command_makes_are_not_in_memory_before(capture: RawCapture, tmp_path: Path) -> None:
+    path = capture.calls_path(capture.images[0])
+    path.write_text(path.read_text().replace("0x1(in.txt), 0 )", "0x1(in.txt), 578 )"))  # O_RDWR | O_CREAT | O_TRUNC
+    meta, rows, _ = merged(capture, tmp_path / "t.parquet")
+    assert {name for _, name in resident_files(meta, rows)} == {"prog", "/bin/cat", "/usr/bin/cat"}
+
+
+def test_instances__each_finds_what_it_uses_in_memory(capture: RawCapture, tmp_path: Path) -> None:
+    run_the_file_of_its_mapping(capture)
+    meta, rows, _ = merged(capture, tmp_path / "t.parquet", ScheduleParameters(4), instances=2)
+    assert check_rows(meta, rows) == []
+    own = {(i, f"[{i}] {name}") for i in range(2) for name in ("prog", "in.txt")}
+    assert resident_files(meta, rows) == own | {(0, "/usr/bin/cat"), (1, "/usr/bin/cat")}
 
 
 def test_instances__a_shared_object_belongs_to_one(capture: RawCapture, tmp_path: Path) -> None:

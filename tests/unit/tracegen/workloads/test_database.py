@@ -37,7 +37,8 @@ def run(workload: Database) -> tuple[Instance, Rows, TraceMeta]:
     stage = Stage(meta, parts.append)
     instance = workload.instance(0, workload.cpu_count)
     for cpu in range(workload.cpu_count):
-        stage.start(Server(instance, cpu, workload.module_bytes).run, "dataserver", 0, range(cpu, cpu + 1))
+        program = Server(instance, cpu, workload.module_bytes, warm=workload.warm).run
+        stage.start(program, "dataserver", 0, range(cpu, cpu + 1))
     stage.run()
     return instance, concat_rows(parts), meta
 
@@ -127,6 +128,19 @@ def test_absent_pages_are_read_into_the_pool_and_no_others() -> None:
     assert (full.pool.frame_of != NOWHERE).all()
 
 
+@pytest.mark.parametrize(("warm", "resident"), [(True, {"orders", "lineitem", "dataserver"}), (False, {"dataserver"})])
+def test_files_of_tables_are_in_memory_unless_the_trace_is_cold(warm: bool, resident: set[str]) -> None:
+    _, rows, meta = run(Database(warm=warm, **SMALL))  # type: ignore[arg-type]
+    names = {file.id: file.name.rsplit("/")[-1] for file in meta.files}
+    sizes = {file.id: file.size for file in meta.files}
+    found = (rows.kind == Kind.RESIDENT) & (rows.arg != 0)
+    assert {names[file] for file in rows.arg[found].tolist()} == resident
+    assert rows.size[found].tolist() == [sizes[file] for file in rows.arg[found].tolist()]
+    reads = rows.kind == Kind.FILE_READ
+    assert reads.any()
+    assert np.flatnonzero(found).max() < np.flatnonzero(reads).min()
+
+
 def test_what_was_there_before_the_trace_does_not_fault() -> None:
     instance, rows, _ = run(Database(**SMALL))  # type: ignore[arg-type]
     entered = rows.arg[rows.kind == Kind.ENTER]
@@ -175,7 +189,7 @@ def test_rows_of_tables_fit_their_pages() -> None:
 def test_chunks_begin_with_instructions() -> None:
     instance = Database(**SMALL).instance(0, 1)  # type: ignore[arg-type]
     process = Process(1, 0, lambda name, size, disk: 1)
-    steps: list[Step] = list(Server(instance, 0, 4096).run(process))
+    steps: list[Step] = list(Server(instance, 0, 4096, warm=True).run(process))
     chunks = [step for step in steps if isinstance(step, References)]
     assert chunks
     assert all(chunk.kind[0] == Kind.FETCH for chunk in chunks)

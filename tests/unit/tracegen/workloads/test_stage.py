@@ -253,7 +253,18 @@ def test_sets_of_cpus_must_be_equal_or_apart() -> None:
         show.stage.start(runner(), "q", cpus=range(1, 3))
 
 
-@pytest.mark.parametrize("name", ["quantum", "slice", "tick"])
+@pytest.mark.parametrize(("affinity", "cpus"), [(1, range(15, 21)), (1_000, range(5, 7))])
+def test_a_cpu_prefers_what_ran_on_it_last(affinity: int, cpus: range) -> None:
+    """Five processes on four CPUs: taken in turn they go round all CPUs, else two of them share one."""
+    show = Show(cpus=4, parameters=StageParameters(quantum=50_000, affinity=affinity))
+    for _ in range(5):
+        show.stage.start(runner(iterations=50_000), "p")
+    rows = show.run()
+    homes = [len(set(user(rows, asid).vcpu[: len(user(rows, asid).vcpu) // 2].tolist())) for asid in range(1, 6)]
+    assert sum(homes) in cpus
+
+
+@pytest.mark.parametrize("name", ["quantum", "slice", "tick", "affinity"])
 def test_parameters_are_at_least_one(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         StageParameters(**{name: 0})
