@@ -22,7 +22,9 @@ JSON_SCHEMA = 3
 def outcomes(counts: CountsFile) -> list[Outcome]:
     """One outcome per system of a counts file, priced with the configuration that it carries."""
     configuration = from_tables(counts.about["configuration"])
-    site = Site(configuration.machine, counts.about["instances"], counts.about.get("jobs"))
+    site = Site(
+        configuration.machine, counts.about["instances"], counts.about.get("jobs"), counts.about.get("runs_on", False)
+    )
     return [outcome(system, counts.of_system(system), site, configuration.prices) for system in counts.about["systems"]]
 
 

@@ -14,12 +14,14 @@ from discotrace.replay.machine import Machine
 class Site:
     """A machine with its CPUs resolved, and the workload of the trace.
 
-    ``instances`` of the workload; ``jobs``: processes of one instance that run at the same time, None if unknown.
+    ``instances`` of the workload; ``jobs``: processes of one instance that run at the same time, None if unknown;
+    ``runs_on``: the trace is a piece of a longer run, after which no CPU waits for the others.
     """
 
     machine: Machine
     instances: int = 1
     jobs: int | None = None
+    runs_on: bool = False
 
     @property
     def cpus(self) -> int:

@@ -84,12 +84,14 @@ class Model:
 
     def executed(self, waits: Waits) -> Execution:
         """When CPUs finish, without disks."""
-        return executed(self.busy(waits), self.ledger.meets, self.members)
+        meets = np.zeros_like(self.ledger.meets) if self.ledger.site.runs_on else self.ledger.meets
+        return executed(self.busy(waits), meets, self.members)
 
     def ends(self, execution: Execution) -> Floats:
-        """When each virtual machine finishes without disks: [VMs]."""
-        ends: Floats = np.where(self.members, execution.ends, 0).max(axis=1)
-        return ends
+        """When each virtual machine finishes without disks: [VMs]. In a run that goes on, the mean of its CPUs."""
+        of_cpus = np.where(self.members, execution.ends, 0)
+        ends: Floats = of_cpus.max(axis=1)
+        return of_cpus.sum(axis=1) / self.members.sum(axis=1) if self.ledger.site.runs_on else ends
 
     def spans(self, execution: Execution, waits: Waits) -> Floats:
         """Time of each CPU in each interval [intervals, CPUs], with its idle time; that for disks is spread evenly."""

@@ -111,7 +111,9 @@ def price_bar(bar: Bar, found: Counted, changes: Sequence[str] = ()) -> Priced:
     """What a bar costs. Raises ConfigError."""
     configuration = configuration_of(bar, changes)
     cpus = found.about["cpus"]
-    site = Site(configuration.machine.for_trace(cpus), found.about["instances"], found.about["jobs"])
+    site = Site(
+        configuration.machine.for_trace(cpus), found.about["instances"], found.about["jobs"], found.about["runs_on"]
+    )
     return Priced(
         bar=bar,
         found=found,

@@ -42,6 +42,7 @@ KEYS = {
     "trace",
     "instances",
     "jobs",
+    "runs_on",
     "crash",
     "remarks",
     "cpus",

@@ -28,6 +28,7 @@ class Database(Workload):
 
     summary: ClassVar[str] = "decision support on a relational server, one memory-hungry process"
     # The second knob's range keeps TLB misses within what figure 5 allows.
+    runs_on: ClassVar[bool] = True
     search_ranges: ClassVar[dict[str, tuple[float, float]]] = {
         "pool_percent": (96, 99),
         "parts": (5400, 7500),

@@ -39,7 +39,9 @@ from discotrace.tracegen.workloads.program import References
 TEXT, DATA, STACK = 0x0040_0000, 0x1000_0000, 0x7FFF_0000
 PAGE = 4096
 WHEEL_SLOTS = 8  # more than the longest delay
-GATE_BYTES = 32  # record: value 0, next pending 4, changes 8, sampled 12, time of the last change 16
+# Of a gate's record: value 0, next pending 4, changes 8, sampled 12, time of the last change 16; the rest (name, place
+# in the hierarchy, lists of inputs and of fan-out) only a debugger reads.
+GATE_BYTES = 96
 MODULE_BYTES = 64  # record: heads of pending lists 0-31, clock enable 32
 DUMP_BYTES = 8192
 EVALUATE, CHANGE, CALL, SAMPLE, UPDATE = 16, 10, 4, 6, 8  # instructions of an element's code

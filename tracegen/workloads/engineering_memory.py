@@ -29,13 +29,15 @@ TEXT, DATA, STACK = 0x0040_0000, 0x1000_0000, 0x7FFF_0000
 PAGE = 4096
 PROCESSORS = 16  # simulated
 FIRST_SETS, SECOND_SETS, WAYS = 512, 4096, 2  # 64 KiB and 1 MiB in lines of 128 bytes
-REFERENCES_PER_LINE = 4  # a sweep makes so many references to each line
+REFERENCES_PER_LINE = 2  # a sweep makes so many references to each line
 LONGEST_SWEEP = 16  # lines
 LINES_PER_PAGE = 32
 INVALID, SHARED, MODIFIED = range(3)
 NOBODY = -1
-PROCESSOR_BYTES, TAG_BYTES, ENTRY_BYTES, HEAT_BYTES = 256, 8, 16, 32
-WAY_BYTES = SECOND_SETS * TAG_BYTES  # tags and states of one way of one second-level cache
+PROCESSOR_BYTES, ENTRY_BYTES, HEAT_BYTES = 256, 32, 32
+FIRST_BYTES = 8  # of a line in a first-level cache: tag, state
+SECOND_BYTES = 32  # of a line in a second-level cache: tag, state, miss in flight, when and why it came
+WAY_BYTES = SECOND_SETS * SECOND_BYTES  # one way of one second-level cache
 LOG_BYTES, RECORD_BYTES = 8192, 16
 PROCESSOR, TURN, REQUESTS, LOG_AT, LOGGED = range(5)  # of ``Machine.now``
 LINE, LEFT, WRITES, HOME = range(4)  # columns of ``Machine.sweep``: next line, references left, kind, window's line
@@ -109,7 +111,7 @@ def lay_out_data(lines: int) -> Places:
     """The tables, one after the other; ``lines`` of simulated memory."""
     sizes = (
         PROCESSORS * PROCESSOR_BYTES,
-        PROCESSORS * FIRST_SETS * TAG_BYTES,
+        PROCESSORS * FIRST_SETS * FIRST_BYTES,
         PROCESSORS * WAYS * WAY_BYTES,
         PROCESSORS * SECOND_SETS,
         lines * ENTRY_BYTES,
@@ -182,15 +184,15 @@ def _reference(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int) -
     if m.sweep[cpu, LEFT] % REFERENCES_PER_LINE == 0:
         m.sweep[cpu, LINE] = (line + 1) % m.knobs[1]
     index = line % FIRST_SETS
-    first = at.first + (cpu * FIRST_SETS + index) * TAG_BYTES
+    first = at.first + (cpu * FIRST_SETS + index) * FIRST_BYTES
     n = execute(out, n, code.first)
-    n = load(out, n, first, TAG_BYTES)
+    n = load(out, n, first, FIRST_BYTES)
     if m.first_line[cpu, index] == line and (not writes or m.first_state[cpu, index] == MODIFIED):
         return n
     n = _second_level(code, at, m, out, n, cpu, line, writes)
     m.first_line[cpu, index] = line
     m.first_state[cpu, index] = MODIFIED if writes else SHARED
-    return store(out, n, first, TAG_BYTES)
+    return store(out, n, first, FIRST_BYTES)
 
 
 @compiled
@@ -215,11 +217,11 @@ def _new_sweep(m: Machine, cpu: int) -> None:
 def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, writes: bool) -> int:
     """A first-level miss: probe the second level, go to the directory if it has not the line, or not as its own."""
     index = line % SECOND_SETS
-    place = at.second + cpu * WAYS * WAY_BYTES + index * TAG_BYTES
+    place = at.second + cpu * WAYS * WAY_BYTES + index * SECOND_BYTES
     n = execute(out, n, code.second)
     way = NOBODY
     for candidate in range(WAYS):
-        n = load(out, n, place + candidate * WAY_BYTES, TAG_BYTES)
+        n = load(out, n, place + candidate * WAY_BYTES, SECOND_BYTES)
         if m.line[cpu, index, candidate] == line and m.state[cpu, index, candidate] != INVALID:
             way = candidate
     if way == NOBODY or (writes and m.state[cpu, index, way] != MODIFIED):
@@ -233,7 +235,7 @@ def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int
         m.line[cpu, index, way] = line
         m.state[cpu, index, way] = MODIFIED if writes else SHARED
         n = execute(out, n, code.fill)
-        n = store(out, n, place + way * WAY_BYTES, TAG_BYTES)
+        n = store(out, n, place + way * WAY_BYTES, SECOND_BYTES)
     n = execute(out, n, code.second_hit)
     m.recent[cpu, index] = way
     return store(out, n, at.recent + cpu * SECOND_SETS + index, 1)
@@ -258,11 +260,11 @@ def _evict(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line:
 def _leave_first(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int) -> int:
     """Take a line out of a first-level cache if it is there."""
     index = line % FIRST_SETS
-    place = at.first + (cpu * FIRST_SETS + index) * TAG_BYTES
-    n = load(out, n, place, TAG_BYTES)
+    place = at.first + (cpu * FIRST_SETS + index) * FIRST_BYTES
+    n = load(out, n, place, FIRST_BYTES)
     if m.first_line[cpu, index] == line:
         m.first_line[cpu, index] = NOBODY
-        n = store(out, n, place, TAG_BYTES)
+        n = store(out, n, place, FIRST_BYTES)
     return n
 
 
@@ -300,12 +302,12 @@ def _ask_directory(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: in
 def _demote(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, state: int) -> int:
     """Another processor keeps a line in a lesser state, or not at all; its first level loses it."""
     index = line % SECOND_SETS
-    place = at.second + cpu * WAYS * WAY_BYTES + index * TAG_BYTES
+    place = at.second + cpu * WAYS * WAY_BYTES + index * SECOND_BYTES
     for way in range(WAYS):
-        n = load(out, n, place + way * WAY_BYTES, TAG_BYTES)
+        n = load(out, n, place + way * WAY_BYTES, SECOND_BYTES)
         if m.line[cpu, index, way] == line and m.state[cpu, index, way] != INVALID:
             m.state[cpu, index, way] = state
-            n = store(out, n, place + way * WAY_BYTES, TAG_BYTES)
+            n = store(out, n, place + way * WAY_BYTES, SECOND_BYTES)
     return _leave_first(at, m, out, n, cpu, line)
 
 

@@ -43,6 +43,7 @@ def generate(
         "generator": name,
         "version": version,
         "seed": workload.seed,
+        "runs_on": workload.runs_on,
         "parameters": asdict(workload) | asdict(parameters),
     } | ({} if source_sha256 is None else {"source_sha256": source_sha256})
     meta = TraceMeta(workload.cpu_count, provenance=provenance)

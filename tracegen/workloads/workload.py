@@ -24,6 +24,7 @@ class Workload(ABC):
     default_cpus: ClassVar[int] = 1
     default_instances: ClassVar[int] = 1
     search_ranges: ClassVar[dict[str, tuple[float, float]]] = {}
+    runs_on: ClassVar[bool] = False  # the trace is a piece of a longer run: its processes go on after its end
 
     cpus: int = 0  # CPUs of the trace; 0 = what the workload is usually run with
     instances: int = 0  # how often it runs side by side; 0 = likewise

@@ -108,6 +108,7 @@ def _replayed(
             "format_version": FORMAT_VERSION,
             **provenance(reader, finished.machine, configuration),
             "jobs": reader.meta.provenance.get("parameters", {}).get("jobs"),
+            "runs_on": reader.meta.provenance.get("runs_on", False),
             "systems": names,
             "window_instructions": window,
             "crash": death and asdict(death),

@@ -125,3 +125,15 @@ def test_where_the_approximation_finds_nothing_equal_cpus_are_solved_exactly(mon
 
 def test_all_prices_of_waiting_can_be_switched_off() -> None:
     assert {key.replace("__", ".") for key in WAITING} <= set(OFF)
+
+
+def test_in_a_run_that_goes_on_nobody_waits_for_the_slowest() -> None:
+    """The same counts: as a whole run the CPU with less to do idles, also where it idled within the trace."""
+    frames = [rows("instructions", [1000, 1000], cpu=0), rows("instructions", [3000, 3000], cpu=1)]
+    frames.append(rows("idle_instructions", [500, 0], cpu=0, context="idle").filter(pl.col("count") > 0))
+    whole = timing(arranged(*frames), priced(**OFF))
+    piece = timing(arranged(*frames, runs_on=True), priced(**OFF))
+    assert whole.total_ns == 6000 * 2.5
+    assert piece.total_ns == 4000 * 2.5
+    assert piece.parts_ns()["idle"] == pytest.approx(0)
+    assert sum(piece.parts_ns().values()) == pytest.approx(piece.total_ns)

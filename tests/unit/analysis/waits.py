@@ -62,8 +62,9 @@ def arranged(
     changes: tuple[str, ...] = (),
     instances: int = 1,
     jobs: int | None = None,
+    runs_on: bool = False,
     system: str = "disco",
 ) -> Ledger:
     """A ledger of some counts on FLASH."""
-    site = Site(load("flash", changes).machine.for_trace(cpus), instances, jobs)
+    site = Site(load("flash", changes).machine.for_trace(cpus), instances, jobs, runs_on)
     return ledger(system, pl.concat(frames), site)

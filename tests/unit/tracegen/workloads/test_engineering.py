@@ -59,6 +59,18 @@ def test_processes_run_before_and_after_the_trace() -> None:
     assert found == {"/usr/vcs/netlist", "/usr/flashlite"}
 
 
+def test_what_is_written_goes_on_with_files_begun_long_ago() -> None:
+    """Whole pages behind the beginning, one after the other: no file is made, and no page is read for its rest."""
+    _, rows = run(Engineering(scale=0.004))
+    written = rows.kind == Kind.FILE_WRITE
+    assert written.any()
+    assert not (rows.vaddr[written] % 4096).any()
+    assert not (rows.size[written] % 4096).any()
+    for file in np.unique(rows.arg[written]):
+        offsets = rows.vaddr[written & (rows.arg == file)].tolist()
+        assert offsets == list(range(1 << 20, (1 << 20) + 8192 * len(offsets), 8192))
+
+
 def test_equal_seeds_give_equal_bytes(tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         generate(Engineering(scale=0.0005, seed=seed, **SMALL), "engineering", tmp_path / name, version="1")
