@@ -128,10 +128,11 @@ class GuestKernel(GuestMemory):
         for page in pages_of(0, size):
             self._page_cache.descriptor(file, page)
         step = self._parameters.memory.page_in_cluster_pages * PAGE_BYTES if len(running) > 1 else max(size, 1)
+        turns = [(*running[i:], *running[:i]) for i in range(len(running))]
         rows = [
-            (*running[(turn + i) % len(running)], Kind.RESIDENT, start, min(step, size - start), file)
-            for turn, start in enumerate(range(0, size, step))
-            for i in range(len(running))
+            (vcpu, asid, int(Kind.RESIDENT), start, min(step, size - start), file)
+            for number, start in enumerate(range(0, size, step))
+            for vcpu, asid in turns[number % len(turns)]
         ]
         self._emit(rows_from_records(rows))
 

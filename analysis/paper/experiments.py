@@ -90,7 +90,7 @@ EXPERIMENTS = (
             Bar("8vm_nfs", "disco", (*_STILL, "vm.count=8", "vm.nfs=true")),
         ),
     ),
-    _numa(TraceSpec("raytrace-16", "raytrace", 16, 1, 0.04), _SMALL_CACHE, _RAYTRACE_ACTIONS),
+    _numa(TraceSpec("raytrace-16", "raytrace", 16, 1, 0.2), _SMALL_CACHE, _RAYTRACE_ACTIONS),
     Experiment(
         TraceSpec("radix-8", "radix", 8, 1, 0.02), ("figure7",), (Bar("irix", "native"), Bar("splashos", "splashos"))
     ),

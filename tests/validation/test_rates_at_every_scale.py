@@ -20,6 +20,7 @@ from discotrace.tracegen.workloads.knobs import make
 from discotrace.tracegen.workloads.registry import find_workload
 
 TOLERANCE = 0.15
+LEAST_STALL = 3.0  # percent of the busy time, below which second-level misses are not compared
 LEAST_SERVICE = 5.0  # percent of the kernel's time, below which a service is not compared
 ACCESSES = ("fetch", "load", "store")
 MISSES = ("local", "remote", "dirty_local", "dirty_remote")
@@ -44,11 +45,13 @@ def rates(found: Outcome) -> dict[str, float]:
     user, kernel = parts["user"] + parts["user_stall"], parts["kernel"] + parts["kernel_stall"]
     cpu_seconds = (user + kernel) * found.cpus / 1000
     percents = {s.service: s.entries * s.kernel_us / cpu_seconds / 1e4 for s in found.services}
-    return {
+    stall = 100 * (found.stalls_ms["local"] + found.stalls_ms["remote"]) / (user + kernel)
+    misses = sum(totals[f"l2_{access}_{miss}"] for access in ACCESSES for miss in MISSES) / cpu_seconds
+    weighty = {"L2 misses": misses} if stall >= LEAST_STALL else {}
+    return weighty | {
         "user": 100 * user / (user + kernel),
         "kernel": 100 * kernel / (user + kernel),
         "TLB misses": (totals["tlb_misses"] + totals["tlb_invalid"]) / cpu_seconds,
-        "L2 misses": sum(totals[f"l2_{access}_{miss}"] for access in ACCESSES for miss in MISSES) / cpu_seconds,
     } | percents
 
 

@@ -13,26 +13,26 @@ from discotrace.tracegen.workloads.workload import Workload
 
 @dataclass(frozen=True)
 class Raytrace(Workload):
-    """Knobs below. The triangles decide how large the shared scene is, gloss and patch how far its uses scatter."""
+    """Knobs below. Triangles decide how large the shared scene is; leaf, patch and gloss how its uses scatter."""
 
     summary: ClassVar[str] = "Rays through a bounding-volume hierarchy over a scene that all processes read."
-    # The second knob's range keeps TLB misses within what figure 5 allows.
+    runs_on: ClassVar[bool] = True  # who is ahead takes tiles from the others
     search_ranges: ClassVar[dict[str, tuple[float, float]]] = {
-        "pixels_per_write": (8, 64),
-        "patch": (4, 7),
+        "pixels_per_write": (8, 20),
     }
 
-    triangles: int = 48_000  # of the scene, about; each takes some 190 bytes of shared memory
-    balls: int = 120  # objects over the ground
+    triangles: int = 5_400  # of the scene, about; each takes some 185 bytes of shared memory
+    balls: int = 40  # objects over the ground
     mirrors: float = 1.0  # share of the balls that reflect; the ground always does
-    patch: int = 4  # triangles that are neighbours in the scene's file and so in memory; such patches are shuffled
+    patch: int = 1  # triangles that are neighbours in the scene's file and so in memory; such patches are shuffled
+    leaf: int = 15  # triangles of a leaf of the tree, at most: tested one after the other
     lights: int = 1  # each costs a shadow ray per hit
     reflections: int = 6  # of a ray, at most
     gloss: float = 1.0  # how far reflections scatter: 0 = perfect mirrors, 1 = by a vector as long as the direction
-    width: int = 768  # pixels of the picture at scale 1, a multiple of tile
-    height: int = 544  # likewise
+    width: int = 720  # pixels of the picture at scale 1, a multiple of tile
+    height: int = 520  # likewise
     tile: int = 8  # pixels along the edge of the square that a process takes at a time
-    pixels_per_write: int = 64  # of a finished tile that go to the picture's file at a time
+    pixels_per_write: int = 14  # of a finished tile that go to the picture's file at a time
     neighbours: int = 2  # tiles side by side that a scale below 1 keeps together
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Raytrace(Workload):
         for name in ("gloss", "reflections"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected 0 or more")
-        for name in ("triangles", "balls", "lights", "width", "height", "tile", "neighbours", "patch"):
+        for name in ("triangles", "balls", "lights", "width", "height", "tile", "neighbours", "patch", "leaf"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected at least 1")
         if not 1 <= self.pixels_per_write <= MOST_PIXELS_PER_WRITE:
@@ -57,7 +57,14 @@ class Raytrace(Workload):
         rays = make_tiles(self.width, self.height, self.tile, self.neighbours, self.scale, self.seed)
         for instance in range(self.instance_count):
             tracer = RayTracer(
-                geometry, surroundings, rays, self.reflections, self.gloss, self.pixels_per_write, self.cpu_count
+                geometry,
+                surroundings,
+                rays,
+                self.reflections,
+                self.gloss,
+                self.leaf,
+                self.pixels_per_write,
+                self.cpu_count,
             )
             for number in range(self.cpu_count):
                 stage.start(partial(tracer.process, number), "raytrace", instance, range(number, number + 1))

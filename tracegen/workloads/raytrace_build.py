@@ -11,7 +11,6 @@ import numpy as np
 
 from discotrace.tracegen.workloads.raytrace_kernels import Floats, Ints, Scene, compiled
 
-LEAF_TRIANGLES = 4  # no leaf has more
 DEEPEST_SPLIT = 40  # below this items are halved as they stand, which keeps the tree below 60 levels
 STACK_ENTRIES = 128  # parts that wait to be split
 
@@ -28,17 +27,21 @@ class Build(NamedTuple):
     stack: Ints
 
 
-def build_tree(scene: Scene) -> None:
-    """Make the tree of all triangles: fills ``boxes``, ``links`` and ``order``."""
+def build_tree(scene: Scene, leaf: int) -> int:
+    """Make the tree of all triangles, at most ``leaf`` to a leaf: fills ``boxes``, ``links``, ``order``.
+
+    Returns the number of nodes.
+    """
     positions = scene.vertices[scene.corners]
     boxes = np.concatenate([positions.min(axis=1), positions.max(axis=1)], axis=1)
     numbers = np.arange(len(positions), dtype=np.int32)
-    make_nodes(Build(boxes, numbers, np.zeros((STACK_ENTRIES, 4), np.int32)), scene.boxes, scene.links, scene.order)
+    build = Build(boxes, numbers, np.zeros((STACK_ENTRIES, 4), np.int32))
+    return int(make_nodes(build, leaf, scene.boxes, scene.links, scene.order))
 
 
 @compiled
-def make_nodes(build: Build, boxes: Floats, links: Ints, order: Ints) -> None:
-    """Splits all items; ``boxes``, ``links``, ``order`` as in ``raytrace_kernels.Scene``."""
+def make_nodes(build: Build, leaf: int, boxes: Floats, links: Ints, order: Ints) -> int:
+    """Splits all items; ``boxes``, ``links``, ``order`` as in ``raytrace_kernels.Scene``. Returns how many nodes."""
     nodes, depth = 0, push(build, 0, 0, len(build.items), -1, 0)
     while depth:
         depth -= 1
@@ -49,7 +52,7 @@ def make_nodes(build: Build, boxes: Floats, links: Ints, order: Ints) -> None:
             links[parent, 0] = node
         box = boxes[node]
         surround(build, begin, end, box)
-        if end - begin <= LEAF_TRIANGLES:
+        if end - begin <= leaf:
             links[node, 2], links[node, 3] = begin, end - begin
             order[begin:end] = build.numbers[begin:end]
             continue
@@ -60,6 +63,7 @@ def make_nodes(build: Build, boxes: Floats, links: Ints, order: Ints) -> None:
             middle = (begin + end) // 2
         depth = push(build, depth, middle, end, node, level + 1)
         depth = push(build, depth, begin, middle, -1, level + 1)
+    return nodes
 
 
 @compiled

@@ -184,10 +184,11 @@ def test_triangle(
     is_hit = is_near and is_inside(scene, triangle, ray, t)
     n = run(out, n, text, at.TRIANGLE_HIT if is_hit else at.TRIANGLE_BESIDE if is_near else at.TRIANGLE_AWAY)
     n = add(out, n, LOAD, places.order + place * at.INDEX_BYTES, at.INDEX_BYTES)
-    n = add(out, n, LOAD, places.elements + triangle * at.ELEMENT_BYTES, at.ELEMENT_USED_BYTES)
-    n = add(out, n, LOAD, places.polygons + triangle * at.POLYGON_BYTES, at.POLYGON_PLANE_BYTES)
+    record = places.triangles + triangle * at.TRIANGLE_BYTES
+    n = add(out, n, LOAD, record + at.ELEMENT_AT, at.ELEMENT_USED_BYTES)
+    n = add(out, n, LOAD, record + at.POLYGON_AT, at.POLYGON_PLANE_BYTES)
     if is_near:
-        n = add(out, n, LOAD, places.corners + triangle * at.CORNERS_BYTES, at.CORNERS_BYTES)
+        n = add(out, n, LOAD, record + at.CORNERS_AT, at.CORNERS_BYTES)
         for corner in range(3):
             vertex = places.vertices + scene.corners[triangle, corner] * at.VERTEX_BYTES
             n = add(out, n, LOAD, vertex, at.VERTEX_BYTES)
@@ -309,7 +310,7 @@ def shade(
             brightness += weight * AMBIENT
             break
         material = scene.material[triangle]
-        look = places.polygons + triangle * at.POLYGON_BYTES + at.POLYGON_LOOK
+        look = places.triangles + triangle * at.TRIANGLE_BYTES + at.POLYGON_AT + at.POLYGON_LOOK
         n = run(out, n, text, at.SHADE_START)
         n = add(out, n, LOAD, look, at.POLYGON_LOOK_BYTES)
         n = add(out, n, LOAD, places.materials + material * at.MATERIAL_BYTES, at.MATERIAL_BYTES)

@@ -20,6 +20,13 @@ ELEMENT_USED_BYTES = 8
 POLYGON_BYTES = 48  # double normal[3], distance; int *corners; int material, object, unused
 POLYGON_PLANE_BYTES, POLYGON_LOOK, POLYGON_LOOK_BYTES = 36, 32, 8
 CORNERS_BYTES = 12  # int vertex[3]
+# A triangle is read from the file and allocated: its element, polygon and corners lie one behind the other, each after
+# malloc()'s header, each of a multiple of 8.
+MALLOC_BYTES = 8
+ELEMENT_AT = MALLOC_BYTES
+POLYGON_AT = ELEMENT_AT + ELEMENT_BYTES + MALLOC_BYTES
+CORNERS_AT = POLYGON_AT + POLYGON_BYTES + MALLOC_BYTES
+TRIANGLE_BYTES = CORNERS_AT + 16
 VERTEX_BYTES = 24  # double position[3]
 INDEX_BYTES = 4
 MATERIAL_BYTES = 64
@@ -121,9 +128,7 @@ class Places(NamedTuple):
     entries: int
     nodes: int
     order: int
-    elements: int
-    polygons: int
-    corners: int
+    triangles: int
     vertices: int
     picture: int
     end: int
@@ -143,10 +148,8 @@ def make_places(
     entries = at_queues + queues * QUEUE_BYTES
     at_nodes = page_up(entries + tiles * INDEX_BYTES)
     order = page_up(at_nodes + nodes * NODE_BYTES)
-    elements = page_up(order + triangles * INDEX_BYTES)
-    polygons = page_up(elements + triangles * ELEMENT_BYTES)
-    corners = page_up(polygons + triangles * POLYGON_BYTES)
-    at_vertices = page_up(corners + triangles * CORNERS_BYTES)
+    at_triangles = page_up(order + triangles * INDEX_BYTES)
+    at_vertices = page_up(at_triangles + triangles * TRIANGLE_BYTES)
     picture = page_up(at_vertices + vertices * VERTEX_BYTES)
     random = DATA_START + BUFFER_BYTES
     return Places(
@@ -157,9 +160,7 @@ def make_places(
         entries,
         at_nodes,
         order,
-        elements,
-        polygons,
-        corners,
+        at_triangles,
         at_vertices,
         picture,
         page_up(picture + pixels * PIXEL_BYTES),

@@ -29,6 +29,7 @@ from discotrace.tracegen.workloads.raytrace_kernels import (
 from discotrace.tracegen.workloads.raytrace_queues import TileQueues, take_references
 from discotrace.tracegen.workloads.raytrace_scene import Geometry, Surroundings
 
+HEADER_BYTES = 4096  # of the picture's file, before its pixels
 MOST_PIXELS_PER_WRITE = at.BUFFER_BYTES // at.FILE_PIXEL_BYTES
 ROWS_PER_PIXEL = 2048  # of a tile, to begin with
 
@@ -43,21 +44,23 @@ class RayTracer:
         rays: Floats,
         reflections: int,
         gloss: float,
+        leaf: int,
         pixels_per_write: int,
         processes: int,
     ) -> None:
         """``rays``: (tile, pixel, axis) as of ``make_tiles``; ``reflections``: of a ray at most;
-        ``gloss``: how far they scatter; ``pixels_per_write``: go to the picture's file at a time."""
-        triangles = len(geometry.material)
+        ``gloss``: how far they scatter; ``leaf``: triangles of a leaf of the tree, at most;
+        ``pixels_per_write``: go to the picture's file at a time."""
         tiles, pixels = rays.shape[:2]
         self._rays, self._gloss, self._reflections = rays, gloss, reflections
         self._pixels_per_write = pixels_per_write
         self._queues = TileQueues(tiles, processes)
         self._text, self._text_end = at.text_blocks()
+        self.scene = make_scene(geometry, surroundings, leaf)
         self._places = at.make_places(
             len(geometry.vertices),
-            triangles,
-            2 * triangles,
+            len(geometry.material),
+            len(self.scene.boxes),
             len(surroundings.materials),
             len(surroundings.lights),
             processes,
@@ -65,12 +68,13 @@ class RayTracer:
             tiles * pixels,
         )
         self.picture = np.zeros(tiles * pixels, np.uint8)
-        self.scene = make_scene(geometry, surroundings)
 
     def process(self, number: int, process: Process) -> Iterator[Step]:
         """What process ``number`` does from the moment at which the scene is ready."""
         yield from self._start(process)
-        file = process.file(f"/usr/people/splash/picture{process.instance}", 0, 0)
+        size = HEADER_BYTES + len(self.picture) * at.FILE_PIXEL_BYTES
+        file = process.file(f"/usr/people/splash/picture{process.instance}", size, 0)
+        yield Preload(file)  # an earlier picture, which is written over: tiles are done in no order
         yield Open(file)
         while True:
             tile, asked = self._queues.take(number)
@@ -82,7 +86,7 @@ class RayTracer:
         yield Leave()
 
     def _start(self, process: Process) -> Iterator[Step]:
-        """Text, data, stack and scene are in memory; the picture is not."""
+        """Text, data, stack and scene are in memory; the picture's pages are not."""
         text = process.file("/usr/people/splash/raytrace", self._text_end - at.TEXT_START, 0)
         yield Preload(text)
         for segment in at.image(text, self._text_end, self._places):
@@ -127,11 +131,12 @@ class RayTracer:
                 np.array([4 * instructions, count * at.PIXEL_BYTES, count * at.FILE_PIXEL_BYTES], np.uint32),
                 np.array([count * instructions, 0, 0], np.uint32),
             )
-            yield Write(file, first * at.FILE_PIXEL_BYTES, count * at.FILE_PIXEL_BYTES, places.buffer)
+            offset = HEADER_BYTES + first * at.FILE_PIXEL_BYTES
+            yield Write(file, offset, count * at.FILE_PIXEL_BYTES, places.buffer)
 
 
-def make_scene(geometry: Geometry, surroundings: Surroundings) -> Scene:
-    """The scene as it is when tracing begins: planes of the triangles, and the tree."""
+def make_scene(geometry: Geometry, surroundings: Surroundings, leaf: int) -> Scene:
+    """The scene as it is when tracing begins: planes of the triangles, and the tree, ``leaf`` to a leaf at most."""
     triangles = len(geometry.material)
     a, b, c = (geometry.vertices[geometry.corners[:, corner]] for corner in range(3))
     normal = np.cross(b - a, c - a)
@@ -146,5 +151,5 @@ def make_scene(geometry: Geometry, surroundings: Surroundings) -> Scene:
         np.zeros(triangles, np.int32),
         *surroundings,
     )
-    build_tree(scene)
-    return scene
+    nodes = build_tree(scene, leaf)
+    return scene._replace(boxes=scene.boxes[:nodes], links=scene.links[:nodes])

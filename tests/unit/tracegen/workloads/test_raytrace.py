@@ -14,7 +14,6 @@ from discotrace.tracegen.workloads import raytrace_layout as at
 from discotrace.tracegen.workloads.generate import generate
 from discotrace.tracegen.workloads.program import Leave, Process, References, Resident, Step, Write
 from discotrace.tracegen.workloads.raytrace import Raytrace
-from discotrace.tracegen.workloads.raytrace_build import LEAF_TRIANGLES
 from discotrace.tracegen.workloads.raytrace_kernels import (
     FAR,
     NOTHING,
@@ -23,19 +22,20 @@ from discotrace.tracegen.workloads.raytrace_kernels import (
     search,
     set_ray,
 )
-from discotrace.tracegen.workloads.raytrace_program import RayTracer
+from discotrace.tracegen.workloads.raytrace_program import HEADER_BYTES, RayTracer, make_scene
 from discotrace.tracegen.workloads.raytrace_queues import TileQueues
 from discotrace.tracegen.workloads.raytrace_scene import make_geometry, make_surroundings, make_tiles
 from discotrace.tracegen.workloads.stage import Stage
 
 SMALL = {"triangles": 800, "balls": 4, "width": 64, "height": 48, "scale": 1.0, "reflections": 2}
 ROWS = 1 << 16
+LEAF = 4  # triangles of a leaf, at most
 PIXELS = 40  # of a write: does not divide a tile's 64
 
 
 def small_tracer(scale: float) -> RayTracer:
     geometry, rays = make_geometry(800, 4, 0.5, 3, seed=5), make_tiles(64, 48, 8, 2, scale, 5)
-    return RayTracer(geometry, make_surroundings(2, 4 / 3, 5), rays, 3, 0.5, PIXELS, processes=1)
+    return RayTracer(geometry, make_surroundings(2, 4 / 3, 5), rays, 3, 0.5, LEAF, PIXELS, processes=1)
 
 
 @cache
@@ -100,7 +100,7 @@ def test_tree__holds_every_triangle_once_inside_its_boxes() -> None:
         node = waiting.pop()
         right, _, first, count = scene.links[node].tolist()
         if count:
-            assert count <= LEAF_TRIANGLES
+            assert count <= LEAF
             places += range(first, first + count)
             positions = scene.vertices[scene.corners[scene.order[first : first + count]]].reshape(-1, 3)
             low, high = positions.min(axis=0), positions.max(axis=0)
@@ -110,6 +110,28 @@ def test_tree__holds_every_triangle_once_inside_its_boxes() -> None:
             high = np.maximum(scene.boxes[node + 1, 3:], scene.boxes[right, 3:])
         assert scene.boxes[node].tolist() == [*low, *high]
     assert sorted(places) == list(range(len(scene.order)))
+
+
+def test_tree__larger_leaves_make_fewer_nodes() -> None:
+    scene = tracer().scene
+    geometry, surroundings = make_geometry(800, 4, 0.5, 3, seed=5), make_surroundings(2, 4 / 3, 5)
+    nodes = [len(make_scene(geometry, surroundings, leaf).boxes) for leaf in (1, LEAF, 2 * LEAF)]
+    assert nodes[0] == 2 * len(scene.order) - 1
+    assert nodes == sorted(nodes, reverse=True)
+    assert nodes[1] == len(scene.boxes)
+
+
+def test_layout__scene_has_the_size_that_the_papers_cache_was_chosen_for() -> None:
+    workload = Raytrace(scale=0.01)
+    places = tracers_of(workload)._places
+    assert 0.8 * 2**20 < places.picture - at.SHARED_START <= 2**20
+
+
+def test_layout__parts_of_a_triangle_lie_apart_within_its_record() -> None:
+    starts = np.array([at.ELEMENT_AT, at.POLYGON_AT, at.CORNERS_AT, at.TRIANGLE_BYTES])
+    sizes = np.array([at.ELEMENT_BYTES, at.POLYGON_BYTES, at.CORNERS_BYTES])
+    assert (starts[:-1] + sizes <= starts[1:]).all()
+    assert (starts % 8 == 0).all()
 
 
 def test_picture__does_not_depend_on_how_many_processes_made_it() -> None:
@@ -177,8 +199,9 @@ def test_trace__stores_each_pixel_once_and_reads_the_scene_without_writing_it(tm
     is_user = rows.vaddr < 2**63
     kind, vaddr, size = rows.kind[is_user], rows.vaddr[is_user], rows.size[is_user]
     geometry = make_geometry(800, 4, Raytrace.mirrors, Raytrace.patch, seed=1)
+    nodes = len(make_scene(geometry, make_surroundings(Raytrace.lights, 4 / 3, 1), Raytrace.leaf).boxes)
     vertices, triangles = len(geometry.vertices), len(geometry.material)
-    places = at.make_places(vertices, triangles, 2 * triangles, 16, Raytrace.lights, 2, 48, 64 * 48)
+    places = at.make_places(vertices, triangles, nodes, 16, Raytrace.lights, 2, 48, 64 * 48)
     in_scene = (kind <= Kind.STORE) & (vaddr >= places.nodes) & (vaddr < places.picture)
     assert (kind[in_scene] == Kind.LOAD).all()
     pixels = vaddr[(kind == Kind.STORE) & (vaddr >= places.picture) & (vaddr < places.end)]
@@ -190,7 +213,7 @@ def test_program__writes_three_bytes_of_each_pixel_once() -> None:
     made = small_tracer(0.2)
     steps = steps_of(made)
     written = [byte for s in steps if isinstance(s, Write) for byte in range(s.offset, s.offset + s.size)]
-    assert sorted(written) == list(range(3 * len(made.picture)))
+    assert sorted(written) == list(range(HEADER_BYTES, HEADER_BYTES + 3 * len(made.picture)))
     assert {s.size for s in steps if isinstance(s, Write)} == {3 * PIXELS, 3 * (64 - PIXELS)}
     assert all(s.kind[0] == Kind.FETCH for s in steps if isinstance(s, References))
 
@@ -202,6 +225,16 @@ def test_program__finds_all_but_the_picture_in_memory_and_runs_on() -> None:
     assert made._places.picture in ends
     assert made._places.end not in ends
     assert isinstance(steps[-1], Leave)
+
+
+def test_trace__writes_over_a_picture_that_is_in_memory(tmp_path: Path) -> None:
+    rows = made_rows(tmp_path / "t", cpus=3)
+    written = rows.kind == Kind.FILE_WRITE
+    (file,) = np.unique(rows.arg[written])
+    resident = np.flatnonzero((rows.kind == Kind.RESIDENT) & (rows.arg == file))
+    assert resident[0] < np.flatnonzero(written)[0]
+    assert set(rows.size[resident].tolist()) == {int((rows.vaddr + rows.size)[written].max())}
+    assert rows.vaddr[written].min() == HEADER_BYTES
 
 
 def test_scale__changes_length_but_hardly_the_mix() -> None:
@@ -225,7 +258,15 @@ def steps_of(made: RayTracer) -> list[Step]:
 
 @pytest.mark.parametrize(
     "knobs",
-    [{"triangles": 0}, {"width": 100}, {"mirrors": 1.5}, {"gloss": -1.0}, {"reflections": -1}, {"pixels_per_write": 0}],
+    [
+        {"triangles": 0},
+        {"leaf": 0},
+        {"width": 100},
+        {"mirrors": 1.5},
+        {"gloss": -1.0},
+        {"reflections": -1},
+        {"pixels_per_write": 0},
+    ],
 )
 def test_knobs__impossible_ones_are_errors(knobs: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
