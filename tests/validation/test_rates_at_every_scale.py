@@ -48,11 +48,15 @@ def rates(found: Outcome) -> dict[str, float]:
     stall = 100 * (found.stalls_ms["local"] + found.stalls_ms["remote"]) / (user + kernel)
     misses = sum(totals[f"l2_{access}_{miss}"] for access in ACCESSES for miss in MISSES) / cpu_seconds
     weighty = {"L2 misses": misses} if stall >= LEAST_STALL else {}
-    return weighty | {
-        "user": 100 * user / (user + kernel),
-        "kernel": 100 * kernel / (user + kernel),
-        "TLB misses": (totals["tlb_misses"] + totals["tlb_invalid"]) / cpu_seconds,
-    } | percents
+    return (
+        weighty
+        | {
+            "user": 100 * user / (user + kernel),
+            "kernel": 100 * kernel / (user + kernel),
+            "TLB misses": (totals["tlb_misses"] + totals["tlb_invalid"]) / cpu_seconds,
+        }
+        | percents
+    )
 
 
 def compared(short: dict[str, float], long: dict[str, float]) -> dict[str, float]:
