@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discotrace.cli.calibrate_prices import calibrate_prices
+from discotrace.cli.calibrate_prices import MONITOR, PRICES, calibrate_prices
 from discotrace.cli.console import err, out, print_json, remark
 from discotrace.cli.options import Json, Quiet
 from discotrace.tracegen.errors import ConfigError
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from discotrace.tracegen.workloads.knobs import Value
 
 JSON_SCHEMA = 1
-PRICES = "prices"  # instead of a workload
 EVALUATIONS = 24
 
 
 def calibrate(
-    name: Annotated[str, typer.Argument(help="A workload, the path of a .py file that has one, or: prices.")],
+    name: Annotated[str, typer.Argument(help="A workload, the path of a .py file that has one, or: prices, monitor.")],
     scale: Annotated[
         float | None, typer.Option(help="Length of the trial runs.", show_default="0.02; prices: as paper")
     ] = None,
@@ -61,11 +60,12 @@ def calibrate(
 
     With "prices" instead of a workload: fit what the monitor's work, contention, locks and disks cost, to what the
     paper measured of pmake, engineering and raytrace. The result goes to fitted.toml, from where flash takes it.
+    With "monitor": the monitor's prices alone, to table 2 alone; printed, and written with --output.
     """
-    if name == PRICES:
+    if name in (PRICES, MONITOR):
         given = {"--seed": seed, "--target": target, "--search": search, "--knob": knob, "--evaluations": evaluations}
         _refuse(given, "a workload")
-        calibrate_prices(scale, data, output, force, json_output, quiet)
+        calibrate_prices(name, scale, data, output, force, json_output, quiet)
         return
     _refuse({"--data": data, "--output": output}, PRICES)
     from discotrace.tracegen.workloads.calibrated import Calibration, check_free, write_calibration

@@ -1,4 +1,4 @@
-"""What ``calibrate prices`` does: fits prices to published figures and writes them where machine files find them."""
+"""What ``calibrate prices`` and ``calibrate monitor`` do: fit prices to published figures."""
 
 from __future__ import annotations
 
@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 JSON_SCHEMA = 1
 
 
+PRICES = "prices"  # all that machine files call "fitted"
+MONITOR = "monitor"  # what the monitor's work costs
+
+
 def calibrate_prices(
-    scale: float | None, data: Path | None, output: Path | None, force: bool, json_output: bool, quiet: bool
+    name: str, scale: float | None, data: Path | None, output: Path | None, force: bool, json_output: bool, quiet: bool
 ) -> None:
-    """Fit all prices that machine files call "fitted", and write them.
+    """Fit prices, and write them: all of them where machine files read them, the monitor's alone to ``output`` only.
 
     ``scale`` and ``data`` are those of the verb ``paper``, with which traces and counts are shared. Raises OutputError
     without ``force`` if the file that machine files read would be replaced.
@@ -37,15 +41,16 @@ def calibrate_prices(
 
     if scale is not None and not 0 < scale < float("inf"):
         raise ConfigError(f"--scale is {scale}, expected more than 0")
-    path = output or default_path()
-    if output is None and path.exists() and not force:
+    path = default_path() if output is None and name == PRICES else output
+    if output is None and path and path.exists() and not force:
         raise OutputError(f"{path} has fitted prices already: replace them with --force, or write others with -o FILE")
-    wanted = steps()
+    wanted = [step for step in steps() if name in (PRICES, step.name)]
     repricing = _counted(wanted, scale, data, quiet)
     with _status(quiet) as show:
         found = fit(wanted, repricing.figures, show)
     fitted = Fitted(shlex.join(["discotrace", *sys.argv[1:]]), VERSION, repricing.traces, found)
-    write_fitted(path, fitted)
+    if path:
+        write_fitted(path, fitted)
     _report(fitted, path, json_output)
 
 
@@ -75,14 +80,15 @@ def _status(quiet: bool) -> Iterator[Callable[[str], None]]:
         yield lambda step: status.update(f"fitting {step}")
 
 
-def _report(fitted: Fitted, path: Path, json_output: bool) -> None:
+def _report(fitted: Fitted, path: Path | None, json_output: bool) -> None:
     if json_output:
         steps = {step.name: _tree(step) for step in fitted.steps}
-        print_json({"schema": JSON_SCHEMA, "prices": fitted.prices, "steps": steps, "file": str(path)})
+        print_json({"schema": JSON_SCHEMA, "prices": fitted.prices, "steps": steps, "file": path and str(path)})
         return
     for step in fitted.steps:
         _print_step(step)
-    out().print(f"wrote {path}", markup=False, soft_wrap=True)
+    if path:
+        out().print(f"wrote {path}", markup=False, soft_wrap=True)
 
 
 def _tree(step: FittedStep) -> dict[str, Any]:
