@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,7 +46,8 @@ def calibrate_prices(
     repricing = _counted(wanted, scale, data, quiet)
     with _status(quiet) as show:
         found = fit(wanted, repricing.figures, show)
-    fitted = Fitted(shlex.join(["discotrace", *sys.argv[1:]]), VERSION, repricing.traces, found)
+    length = "" if scale is None else f" --scale {scale:g}"  # all that the result depends on
+    fitted = Fitted(f"discotrace calibrate {name}{length}", VERSION, repricing.traces, found)
     if path:
         write_fitted(path, fitted)
     _report(fitted, path, json_output)
