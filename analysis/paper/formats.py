@@ -140,7 +140,7 @@ def _markdown_figure(figure: Figure, found: list[Comparison]) -> str:
 def _markdown_remarks(found: list[Comparison]) -> str:
     lines = [
         f"- {name_of(one.workload)}, {name_of(one.configuration)}, {name_of(one.quantity)}: "
-        + " ".join(text for text in (one.remark, one.explanation) if text)
+        + ". ".join(text for text in (one.remark, one.explanation) if text)
         for one in found
         if one.remark or one.explanation
     ]
