@@ -122,7 +122,7 @@ def _generate(job: Job, answer: Connection) -> None:
     Thread(target=_end_with_parent, daemon=True).start()
     try:
         make_trace(job.spec, job.path)
-    except Exception as fault:
+    except Exception as fault:  # whatever it is: a worker has no other way to say why it ended
         answer.send(" ".join(str(fault).split()) or type(fault).__name__)
         sys.exit(1)
 
