@@ -13,7 +13,8 @@ from discotrace.analysis.calibration_search import Point, Range, lowest
 from discotrace.analysis.calibration_targets import measures
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import outcome
-from discotrace.analysis.run import NATIVE, NO_WINDOWS, replay_systems
+from discotrace.analysis.pricing import NATIVE
+from discotrace.analysis.run import NO_WINDOWS, replay_systems
 from discotrace.analysis.site import Site
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader

@@ -4,11 +4,12 @@ from dataclasses import asdict, dataclass, replace
 
 import polars as pl
 
+from discotrace.analysis.fronts import Run
 from discotrace.analysis.ledger import columns
 from discotrace.analysis.monitor_memory import monitor_structures
 from discotrace.analysis.outcome import event_totals
 from discotrace.analysis.pricing import NATIVE
-from discotrace.analysis.run import Replayed, Run
+from discotrace.analysis.run import Replayed
 from discotrace.replay.footprint import Footprint
 from discotrace.replay.machine import Machine, Vms
 

@@ -1,7 +1,7 @@
-"""Runs replays: one decode of a trace feeds them all at once, each in a thread of its own."""
+"""Runs replays: one decode of a trace feeds them all at once, each front in a thread of its own."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,9 @@ import polars as pl
 import pyarrow as pa
 
 from discotrace.analysis.configuration import Configuration
+from discotrace.analysis.fronts import Run, fronts
 from discotrace.analysis.outcome import ServiceTime, outcome
+from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.site import Site
 from discotrace.monitor.disco import DiscoSystem
 from discotrace.monitor.history import History
@@ -17,7 +19,7 @@ from discotrace.monitor.splashos import SplashosSystem
 from discotrace.replay.crash import Crash, Loss
 from discotrace.replay.engine import Replay, RowFault
 from discotrace.replay.footprint import Footprints
-from discotrace.replay.machine import Machine
+from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.native import NativeSystem
 from discotrace.replay.system import System
 from discotrace.tracegen.errors import ConfigError, TraceError
@@ -25,24 +27,13 @@ from discotrace.tracegen.reader import BATCH_ROWS, TraceReader
 from discotrace.tracegen.schema import Rows, TraceMeta
 
 NO_WINDOWS = 1 << 62  # a window longer than any trace
-NATIVE = "native"
 
-SYSTEMS: dict[str, Callable[[TraceMeta, Machine, History | None], System]] = {
-    NATIVE: lambda meta, machine, history: NativeSystem(meta, machine),
+SYSTEMS: dict[str, Callable[[TraceMeta, Machine, History | None, Sequence[Hierarchy]], System]] = {
+    NATIVE: lambda meta, machine, history, beside: NativeSystem(meta, machine, beside),
     "disco": DiscoSystem,
     "splashos": SplashosSystem,
 }
 WITH_MONITOR = [name for name in SYSTEMS if name != NATIVE]
-
-
-@dataclass(frozen=True)
-class Run:
-    """A replay to make. The label says in messages which of several it is; a history is written as it goes."""
-
-    label: str
-    system: str
-    machine: Machine
-    history: History | None = None
 
 
 @dataclass(frozen=True)
@@ -67,11 +58,17 @@ class Finished:
     machine: Machine
 
 
-def new_system(name: str, meta: TraceMeta, machine: Machine, history: History | None = None) -> System:
-    """A system under test by name. Raises ConfigError for an unknown one."""
+def new_system(
+    name: str,
+    meta: TraceMeta,
+    machine: Machine,
+    history: History | None = None,
+    beside: Sequence[Hierarchy] = (),
+) -> System:
+    """A system under test by name; ``beside``: see ``System``. Raises ConfigError for an unknown one."""
     if name not in SYSTEMS:
         raise ConfigError(f"unknown system {name!r}; known: {', '.join(SYSTEMS)}")
-    return SYSTEMS[name](meta, machine, history)
+    return SYSTEMS[name](meta, machine, history, beside)
 
 
 def replay_systems(
@@ -110,27 +107,36 @@ def replay_runs(
     """
     meta = reader.meta
     runs = [replace(run, machine=run.machine.for_trace(meta.cpus)) for run in runs]
-    systems = [new_system(run.system, meta, run.machine, run.history) for run in runs]
-    replays = [Replay(meta, one, window, crash) for one in systems]
+    places = fronts(runs)
+    replays = [_new_replay(meta, [runs[place] for place in front], window, crash) for front in places]
+    labels = [runs[front[0]].label for front in places]
     with ThreadPoolExecutor(len(replays)) as threads:
         for rows in reader.batches(batch_rows):
             try:
-                _feed_all(threads, runs, replays, rows)
+                _feed_all(threads, labels, replays, rows)
             except RowFault as fault:
                 raise TraceError(f"{reader.source}: {reader.locate(fault.row)}: {fault.message}") from fault
             on_rows(len(rows.kind))
-    return [
-        Replayed(run, one.finish().table(), one.footprints, one.loss) for run, one in zip(runs, replays, strict=True)
-    ]
+    found = {}
+    for front, one in zip(places, replays, strict=True):
+        for place, counts in zip(front, one.finish_lanes(), strict=True):
+            found[place] = Replayed(runs[place], counts.table(), one.footprints, one.loss)
+    return [found[place] for place in range(len(runs))]
 
 
-def _feed_all(threads: ThreadPoolExecutor, runs: list[Run], replays: list[Replay], rows: Rows) -> None:
+def _new_replay(meta: TraceMeta, runs: Sequence[Run], window: int, crash: Crash | None) -> Replay:
+    """The replay of runs that share a front."""
+    first, beside = runs[0], [run.machine.caches for run in runs[1:]]
+    return Replay(meta, new_system(first.system, meta, first.machine, first.history, beside), window, crash)
+
+
+def _feed_all(threads: ThreadPoolExecutor, labels: list[str], replays: list[Replay], rows: Rows) -> None:
     futures: list[Future[None]] = [threads.submit(replay.feed, rows) for replay in replays]
-    for run, future in zip(runs, futures, strict=True):
+    for label, future in zip(labels, futures, strict=True):
         try:
             future.result()
         except ConfigError as fault:
-            raise ConfigError(f"{run.label}: {fault}") from fault
+            raise ConfigError(f"{label}: {fault}") from fault
 
 
 def native_services(trace: str | os.PathLike[str], configuration: Configuration) -> dict[str, ServiceTime]:

@@ -1,5 +1,6 @@
 """The Disco monitor as a system under test: guest operating systems in virtual machines."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from discotrace.monitor.disks import Disks
@@ -15,7 +16,7 @@ from discotrace.monitor.write_faults import resolve_write_fault
 from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.crash import Loss
 from discotrace.replay.kernels.state import new_frames, new_keys
-from discotrace.replay.machine import Machine
+from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.memory import MachineMemory, contiguous
 from discotrace.replay.partition import partition
 from discotrace.replay.system import System
@@ -30,14 +31,16 @@ class DiscoSystem(System):
     replay_rows = staticmethod(replay_disco)
     numbers: type[Any] = Disco  # whose type chooses the compiled functions
 
-    def __init__(self, meta: TraceMeta, machine: Machine, history: History | None = None) -> None:
+    def __init__(
+        self, meta: TraceMeta, machine: Machine, history: History | None = None, beside: Sequence[Hierarchy] = ()
+    ) -> None:
         """``history``: what to write down of hot pages. Raises ConfigError for a policy that cannot be had."""
         parts = partition(meta, machine, machine.vm.count)
         policy = find_policy(machine.placement.policy)(machine)
         self._has_server = machine.vm.nfs and parts.vms > 1
         self._memory = MachineMemory(machine, contiguous)
         virtual_cpus = parts.vms * parts.streams
-        super().__init__(meta, machine, parts, self._numbers(machine, virtual_cpus), policy.hot_trigger)
+        super().__init__(meta, machine, parts, self._numbers(machine, virtual_cpus), policy.hot_trigger, beside)
         self.pmaps = [Pmap(self.guest_pages(vm)) for vm in range(parts.vms)]
         self.frames = MonitorFrames(self, policy, self.pmaps, history or History())
         self._hot_pages = HotPages(self.frames, policy)

@@ -107,6 +107,10 @@ class Event(IntEnum):
     RESIDENT_PAGES = 88
 
 
+# What caches count: all else is the same whatever the caches are.
+FIRST_CACHE_EVENT, LAST_CACHE_EVENT = Event.L1I_HITS, Event.WRITEBACKS_REMOTE
+
+
 class NodeEvent(IntEnum):
     """Column of the node array: what the memory of a node is asked for, whoever asks in whatever context."""
 
@@ -234,6 +238,21 @@ def non_zero(counters: I64) -> Counters:
     """The counters of an array that are not zero."""
     places = np.flatnonzero(counters)
     return Counters(places, counters[places])
+
+
+def with_cache_events_of(counters: Counters, of: Counters) -> Counters:
+    """The counters of events that are no cache's, with the cache events of another hierarchy beside it."""
+    kept, taken = ~_is_of_cache(counters.places), _is_of_cache(of.places)
+    return Counters(
+        np.concatenate([counters.places[kept], of.places[taken]]),
+        np.concatenate([counters.values[kept], of.values[taken]]),
+    )
+
+
+def _is_of_cache(places: I64) -> npt.NDArray[np.bool_]:
+    event = places % len(Event)
+    is_of_cache: npt.NDArray[np.bool_] = (event >= FIRST_CACHE_EVENT) & (event <= LAST_CACHE_EVENT)
+    return is_of_cache
 
 
 def _joined(windows: list[WindowCounts], of_windows: list[Counters]) -> tuple[I64, I64, I64]:

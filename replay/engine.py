@@ -52,7 +52,7 @@ class Replay:
         self._cursor = np.zeros(reference.CURSOR_LENGTH, np.int64)
         self._cursor[reference.WINDOW_END] = min(self._window_end, self._cooling_end)
         self._trap = np.zeros(reference.TRAP_LENGTH, np.uint64)
-        self._closed: list[WindowCounts] = []
+        self._closed: list[list[WindowCounts]] = [[] for _ in range(system.hardware.lanes)]
         self._rows_before = 0
         self._rows_lost = 0
         self._run: ReplayKernel | None = None  # compiled, or loaded from the cache, when the first rows come
@@ -80,13 +80,18 @@ class Replay:
         self._rows_before += count
 
     def finish(self) -> Counts:
-        """Counts of the whole replay."""
+        """Counts of the whole replay with the machine's own caches."""
+        return self.finish_lanes()[0]
+
+    def finish_lanes(self) -> list[Counts]:
+        """The same with these caches, and with those that the system was given beside them, in their order."""
         if self._crash and not self.system.loss:
             self.system.crash(self._crash.vm)
         self.system.end_of_trace()
         self._close_window()
         system = self.system
-        return Counts(self._closed, system.parts.seats, system.machine.nodes, system.disk_counters.disks)
+        seats, nodes, disks = system.parts.seats, system.machine.nodes, system.disk_counters.disks
+        return [Counts(windows, seats, nodes, disks) for windows in self._closed]
 
     @property
     def footprints(self) -> Footprints:
@@ -165,10 +170,12 @@ class Replay:
 
     def _close_window(self) -> None:
         system = self.system
-        events, at_nodes = system.hardware.take_counts(), system.hardware.take_node_counts()
+        window = self._window_end // self._window - 1
         at_disks = system.disk_counters.take()
-        if len(events.places):  # without events there is nothing at nodes or disks
-            self._closed.append(WindowCounts(self._window_end // self._window - 1, events, at_nodes, at_disks))
+        lanes = zip(self._closed, system.hardware.take_counts(), system.hardware.take_node_counts(), strict=True)
+        for closed, events, at_nodes in lanes:
+            if len(events.places):  # without events there is nothing at nodes or disks
+                closed.append(WindowCounts(window, events, at_nodes, at_disks))
         instructions = int(self._cursor[reference.TRACE_INSTRUCTIONS])
         self._window_end = (instructions // self._window + 1) * self._window
 

@@ -1,13 +1,14 @@
 """The machine under replay as Python sees it: the kernels' state, and the operations on it that are not references."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.replay.counts import Counters, non_zero
+from discotrace.replay.counts import Counters, non_zero, with_cache_events_of
+from discotrace.replay.initial import new_state, with_room_for_frames
 from discotrace.replay.kernels.compile import bound
 from discotrace.replay.kernels.counters import find_counted
 from discotrace.replay.kernels.entries import (
@@ -24,10 +25,8 @@ from discotrace.replay.kernels.state import (
     State,
     new_frames,
     new_keys,
-    new_state,
-    with_room_for_frames,
 )
-from discotrace.replay.machine import Machine
+from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.mappings import VirtualPage
 from discotrace.replay.memory import Frame
 from discotrace.replay.partition import Partition
@@ -39,10 +38,19 @@ ALL_CPUS = (1 << 64) - 1
 class Hardware:
     """State of one replay. CPUs in sets are bits: bit c for CPU c."""
 
-    def __init__(self, system: Any, machine: Machine, parts: Partition, meta: TraceMeta, hot_trigger: int) -> None:
-        """``system``: the NamedTuple that chooses the compiled functions."""
+    def __init__(
+        self,
+        system: Any,
+        machine: Machine,
+        parts: Partition,
+        meta: TraceMeta,
+        hot_trigger: int,
+        beside: Sequence[Hierarchy],
+    ) -> None:
+        """``system``: the NamedTuple that chooses the compiled functions; ``beside``: see ``System``."""
         asids = [process.asid for process in meta.processes]
-        self.state: State = new_state(system, machine, parts, asids, hot_trigger)
+        self._hierarchies = [machine.caches, *beside]
+        self.state: State = new_state(system, machine, parts, asids, hot_trigger, self._hierarchies)
         self._mapped = 0
         self._known_frames = 0
         self._cpus_per_node = machine.cpu.per_node
@@ -50,7 +58,12 @@ class Hardware:
         self._insert = bound(page_map_insert, pages, 0, 0, 0)
         self._remove = bound(page_map_remove, pages, 0, 0)
         self._change = bound(page_map_change, pages, 0, 0, 0)
-        self._places = np.empty(len(self.state.counts), np.int64)  # room for those of all counters
+        self._places = np.empty(len(self.state.counts) // len(self._hierarchies), np.int64)  # room for those of a lane
+
+    @property
+    def lanes(self) -> int:
+        """Cache hierarchies side by side."""
+        return len(self._hierarchies)
 
     # Pages
 
@@ -93,22 +106,28 @@ class Hardware:
 
     # Counters
 
-    def take_counts(self) -> Counters:
-        """The counters of events that are not zero; they are afterwards. Looks only where there may be some."""
+    def take_counts(self) -> list[Counters]:
+        """Each lane's counters of events that are not zero; they are afterwards. Looks only where there may be some."""
         state = self.state
-        found = find_counted(state.counts, state.planes_used, self._places)
+        lanes = state.counts.reshape(state.params.lanes, -1)
+        first, *others = [self._take(lane) for lane in lanes]
         state.planes_used.fill(0)
         state.planes_used[state.cpus.plane] = 1  # in which the CPUs go on
-        places = self._places[:found].copy()
-        taken = Counters(places, state.counts[places])
-        state.counts[places] = 0
+        return [first, *(with_cache_events_of(first, other) for other in others)]
+
+    def take_node_counts(self) -> list[Counters]:
+        """Each lane's counters of events at nodes that are not zero; they are afterwards."""
+        lanes = self.state.caches.node_counts.reshape(self.state.params.lanes, -1)
+        taken = [non_zero(counts) for counts in lanes]
+        lanes.fill(0)
         return taken
 
-    def take_node_counts(self) -> Counters:
-        """The counters of events at nodes that are not zero; they are afterwards."""
-        counts = self.state.caches.node_counts
-        taken = non_zero(counts)
-        counts[taken.places] = 0
+    def _take(self, counts: npt.NDArray[np.int64]) -> Counters:
+        """Take the counters of one lane."""
+        found = find_counted(counts, self.state.planes_used, self._places)
+        places = self._places[:found].copy()
+        taken = Counters(places, counts[places])
+        counts[places] = 0
         return taken
 
     # Frames
@@ -120,7 +139,7 @@ class Hardware:
 
     def know_frames(self, frames: list[Frame]) -> None:
         """Make the kernels know the machine's frames, by slot, as far as they are new."""
-        self.state = with_room_for_frames(self.state, len(frames))
+        self.state = with_room_for_frames(self.state, self._hierarchies, len(frames))
         nodes = self.state.params.cpu_nodes
         for slot in range(self._known_frames, len(frames)):
             self.frames.mfn[slot] = frames[slot].mfn

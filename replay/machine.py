@@ -71,6 +71,15 @@ class SecondCache(Cache):
 
 
 @dataclass(frozen=True)
+class Hierarchy:
+    """The caches of every CPU of a machine."""
+
+    l1i: Cache
+    l1d: Cache
+    l2: SecondCache
+
+
+@dataclass(frozen=True)
 class Vms:
     """Virtual machines under the monitor. ``nfs``: the first serves all files to the others."""
 
@@ -177,6 +186,11 @@ class Machine:
         machine = replace(self, cpu=replace(self.cpu, count=cpus))
         _check(machine)
         return machine
+
+    @property
+    def caches(self) -> Hierarchy:
+        """The caches of every CPU."""
+        return Hierarchy(self.l1i, self.l1d, self.l2)
 
     @property
     def nodes(self) -> int:

@@ -1,10 +1,12 @@
 """The native system: one OS on the bare machine, whose physical pages are the machine's frames."""
 
+from collections.abc import Sequence
+
 from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.counts import DiskEvent, Event
 from discotrace.replay.crash import Loss
 from discotrace.replay.kernels.native import Native, replay_native
-from discotrace.replay.machine import Machine
+from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.memory import MachineMemory, interleaved
 from discotrace.replay.partition import partition
 from discotrace.replay.placement import PLACEMENTS
@@ -19,12 +21,12 @@ class NativeSystem(System):
     name = "native"
     replay_rows = staticmethod(replay_native)
 
-    def __init__(self, meta: TraceMeta, machine: Machine) -> None:
+    def __init__(self, meta: TraceMeta, machine: Machine, beside: Sequence[Hierarchy] = ()) -> None:
         self._memory = MachineMemory(machine, interleaved)
         self._place = PLACEMENTS[machine.placement.native]
         self._placed = 0
         self._category: dict[int, str] = {}  # by slot
-        super().__init__(meta, machine, partition(meta, machine, vms=1), Native(), hot_trigger=0)
+        super().__init__(meta, machine, partition(meta, machine, vms=1), Native(), 0, beside)
 
     @property
     def memory(self) -> MachineMemory:

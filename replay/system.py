@@ -5,7 +5,7 @@ of the guests and what the events of a trace do to them.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from discotrace.replay.counts import DiskEvent, Event
@@ -15,7 +15,7 @@ from discotrace.replay.footprint import FootprintMeter
 from discotrace.replay.guest import Guest, Platform
 from discotrace.replay.hardware import Hardware
 from discotrace.replay.kernels.state import I64, U64, State
-from discotrace.replay.machine import Machine
+from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.mappings import PAGE_TABLE_KEY, Mapping, Mappings, is_user_key, kernel_key
 from discotrace.replay.memory import MachineMemory
 from discotrace.replay.now import Now
@@ -33,12 +33,25 @@ class System(Platform):
     name: str
     replay_rows: ReplayKernel  # the compiled loop over rows
 
-    def __init__(self, meta: TraceMeta, machine: Machine, parts: Partition, numbers: Any, hot_trigger: int) -> None:
-        """``numbers``: NamedTuple for ``State.system``; ``hot_trigger``: heat at which a page is hot, 0 = never."""
+    def __init__(
+        self,
+        meta: TraceMeta,
+        machine: Machine,
+        parts: Partition,
+        numbers: Any,
+        hot_trigger: int,
+        beside: Sequence[Hierarchy],
+    ) -> None:
+        """``numbers``: NamedTuple for ``State.system``; ``hot_trigger``: heat at which a page is hot, 0 = never.
+
+        ``beside``: caches other than the machine's that see the same accesses, for counts of their own. What happens
+        must not depend on caches then: no page can be hot.
+        """
+        assert not beside or hot_trigger == 0 or machine.nodes == 1, "caches decide which pages move"
         self.meter = FootprintMeter()
         self.parts = parts
         self.machine = machine
-        self.hardware = Hardware(numbers, machine, parts, meta, hot_trigger)
+        self.hardware = Hardware(numbers, machine, parts, meta, hot_trigger, beside)
         self.disk_counters = DiskCounters(meta.files, len(parts.seats))
         self.now = Now(self.hardware.state.counts, self.disk_counters)
         self.mappings = Mappings()

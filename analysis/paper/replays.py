@@ -9,10 +9,11 @@ import polars as pl
 
 from discotrace.analysis.configuration import Configuration, load
 from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems, read, write
+from discotrace.analysis.fronts import Run
 from discotrace.analysis.paper.experiments import MACHINE, Bar, TraceSpec
 from discotrace.analysis.paper.store import Store, sources_digest
 from discotrace.analysis.paper.traces import made_from
-from discotrace.analysis.run import Replayed, Run, replay_runs
+from discotrace.analysis.run import Replayed, replay_runs
 from discotrace.replay.footprint import Footprint, Footprints
 from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import TraceReader

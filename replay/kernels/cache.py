@@ -1,6 +1,7 @@
 """The caches of one CPU: L1I and L1D (virtually indexed, physically tagged) over L2 (physically indexed).
 
-``docs/model.md`` section 6. Within a set the tags stand in order of use, the most recent first.
+``docs/model.md`` section 6. Within a set the tags stand in order of use, the most recent first. All is about one lane,
+``Caches.lane``.
 """
 
 import numpy as np
@@ -24,13 +25,14 @@ from discotrace.replay.kernels.directory import (
     way_of,
 )
 from discotrace.replay.kernels.frames import count_at_home, note_miss, note_write
+from discotrace.replay.kernels.front import l1_shape, leave_front
 from discotrace.replay.kernels.numbers import signed
-from discotrace.replay.kernels.state import FIRST, I64, MASK, MODIFIED, SHAPE, SHARED, SHIFT, WAYS, Caches
+from discotrace.replay.kernels.state import I64, MASK, MODIFIED, SHAPE, SHARED, SHIFT, WAYS, Caches
 
 # The events of FETCH, LOAD and STORE follow each other at equal distances.
 L1_HITS, L2_HITS = int(Event.L1I_HITS), int(Event.L2_FETCH_HITS)
 L2_EVENTS = int(Event.L2_LOAD_HITS) - L2_HITS
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
+_ONE = np.uint64(1)
 
 
 @inlined
@@ -53,7 +55,6 @@ def free_or_last_way(tags: I64, first: int, ways: int) -> int:
 @inlined
 def access_l2(c: Caches, cpu: int, base: int, access: int, line: int) -> None:
     """An L1 miss reaches L2. Afterwards L2 holds the line as most recent, Modified if the access is a store."""
-    p = c.params
     hits = L2_HITS + L2_EVENTS * access
     first = l2_set(c, cpu, line)
     way = l2_way(c, first, line)
@@ -66,13 +67,13 @@ def access_l2(c: Caches, cpu: int, base: int, access: int, line: int) -> None:
             state = MODIFIED
     else:
         c.counts[base + hits + served_by(c, cpu, line)] += 1
-        slot = line >> (p.page_shift - p.l2_shift)
+        slot = line >> (c.params.page_shift - c.lane.l2_shift)
         count_at_home(c, base, slot, NodeEvent.MEMORY_REQUESTS)
         note_miss(c, cpu, slot)
         if access == STORE:
             note_write(c, cpu, slot)
         state = obtain(c, cpu, base, line, access == STORE)
-        way = free_or_last_way(c.l2, first, p.l2_ways)
+        way = free_or_last_way(c.l2, first, c.lane.l2_ways)
         victim = c.l2[first + way]
         if victim >= 0:
             evict_l2(c, cpu, base, victim)
@@ -95,9 +96,9 @@ def own_for_store(c: Caches, cpu: int, base: int, line: int) -> None:
 def write_back_l1(c: Caches, cpu: int, base: int, line: int) -> None:
     """A dirty victim leaves L1D for L2, or, where L2 is not inclusive and holds it no more, for memory."""
     c.counts[base + Event.L1D_WRITEBACKS] += 1
-    if c.params.l2_inclusive:
+    if c.lane.l2_inclusive:
         return  # L2 holds it Modified already
-    line2 = line >> (c.params.l2_shift - signed(c.shapes[SHAPE * LOAD + SHIFT]))
+    line2 = line >> (c.lane.l2_shift - l1_shape(c, LOAD, SHIFT))
     first = l2_set(c, cpu, line2)
     way = l2_way(c, first, line2)
     if way >= 0:
@@ -112,36 +113,36 @@ def drop_line(c: Caches, cpu: int, line: int) -> None:
     first = l2_set(c, cpu, line)
     way = l2_way(c, first, line)
     if way >= 0:
-        remove_at(c.l2, first, c.params.l2_ways, way)
-    if way >= 0 or not c.params.l2_inclusive:
+        remove_at(c.l2, first, c.lane.l2_ways, way)
+    if way >= 0 or not c.lane.l2_inclusive:
         drop_first_level(c, cpu, line)
 
 
 @kernel
 def drop_frame_lines(c: Caches, frame: int) -> None:
     """All lines of a frame leave every cache and the directory; nothing is written back or counted."""
-    lines = 1 << (c.params.page_shift - c.params.l2_shift)
+    lines = 1 << (c.params.page_shift - c.lane.l2_shift)
     for line in range(frame * lines, (frame + 1) * lines):
         for cpu in range(c.params.cpus):
-            if c.directory.holders[line] & bit(cpu) or not c.params.l2_inclusive:
+            if c.directory.holders[c.lane.line + line] & bit(cpu) or not c.lane.l2_inclusive:
                 drop_line(c, cpu, line)
-        c.directory.holders[line] = 0
-        c.directory.owned[line] = 0
+        c.directory.holders[c.lane.line + line] = 0
+        c.directory.owned[c.lane.line + line] = 0
 
 
 @inlined
 def drop_aliases(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
     """Remove copies of a line at other virtual indices of the same L1 (the R10000 keeps one at most)."""
-    tags, shapes = c.l1, c.shapes[SHAPE * access :]
-    ways = signed(shapes[WAYS])
-    page_lines = 1 << (c.params.page_shift - signed(shapes[SHIFT]))
-    for other in range(index & (page_lines - 1), signed(shapes[MASK]) + 1, page_lines):
+    tags, ways = c.l1, l1_shape(c, access, WAYS)
+    page_lines = 1 << (c.params.page_shift - l1_shape(c, access, SHIFT))
+    for other in range(index & (page_lines - 1), l1_shape(c, access, MASK) + 1, page_lines):
         if other == index:
             continue
         first = l1_set(c, cpu, access, other)
         way = way_of(tags, first, ways, line, 1)
         if way >= 0:
             c.counts[base + Event.ALIAS_EVICTIONS] += 1
+            leave_front(c, cpu, access, other, line)
             dirty = tags[first + way] & 1
             remove_at(tags, first, ways, way)
             if dirty:
@@ -151,10 +152,10 @@ def drop_aliases(c: Caches, cpu: int, base: int, access: int, index: int, line: 
 @inlined
 def fill_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
     """An L1 miss: L2 is accessed, aliases go, the line comes in and another may leave."""
-    access_l2(c, cpu, base, access, line >> (c.params.l2_shift - signed(c.shapes[SHAPE * access + SHIFT])))
+    access_l2(c, cpu, base, access, line >> (c.lane.l2_shift - l1_shape(c, access, SHIFT)))
     drop_aliases(c, cpu, base, access, index, line)
     first = l1_set(c, cpu, access, index)
-    way = free_or_last_way(c.l1, first, signed(c.shapes[SHAPE * access + WAYS]))
+    way = free_or_last_way(c.l1, first, l1_shape(c, access, WAYS))
     victim = c.l1[first + way]
     if victim >= 0 and victim & 1:
         write_back_l1(c, cpu, base, victim >> 1)
@@ -162,47 +163,40 @@ def fill_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) 
 
 
 @kernel
-def access_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> None:
-    """Access one line of a first-level cache."""
+def access_l1(c: Caches, cpu: int, base: int, access: int, index: int, line: int) -> int:
+    """Access one line of a first-level cache. Returns whether it is dirty then."""
     hits = base + L1_HITS + 2 * access
     first = l1_set(c, cpu, access, index)
-    way = way_of(c.l1, first, signed(c.shapes[SHAPE * access + WAYS]), line, 1)
+    way = way_of(c.l1, first, l1_shape(c, access, WAYS), line, 1)
     if way < 0:
         c.counts[hits + 1] += 1
         fill_l1(c, cpu, base, access, index, line)
-        return
+        return signed(access == STORE)
     c.counts[hits] += 1
-    dirty = c.l1[first + way] & 1
+    dirty = signed(c.l1[first + way] & 1)
     if access == STORE and not dirty:
-        own_for_store(c, cpu, base, line >> (c.params.l2_shift - signed(c.shapes[SHAPE * access + SHIFT])))
-        dirty = 1
+        own_for_store(c, cpu, base, line >> (c.lane.l2_shift - l1_shape(c, access, SHIFT)))
+        dirty = signed(1)
     push_front(c.l1, first, way, line << 1 | dirty)
+    return dirty
 
 
 @inlined
-def first_way_answers(c: Caches, cpu: int, access: int, vaddr: np.uint64, maddr: np.uint64, size: np.uint64) -> bool:
-    """Whether the bytes are in one L1 line, the most recent of its set, and for a store dirty: a hit and no more."""
-    shape = SHAPE * access
-    shift = c.shapes[shape + SHIFT]
-    set_ = (vaddr >> shift) & c.shapes[shape + MASK]
-    tag = c.l1[np.uint64(cpu * c.params.l1_lines) + c.shapes[shape + FIRST] + set_ * c.shapes[shape + WAYS]]
-    line = maddr >> shift
-    in_one_line = (maddr + size - _ONE) >> shift == line
-    differs = np.uint64(tag) ^ (line << _ONE | _ONE)  # 0 or 1 = the same line, 0 = and dirty
-    return bool(in_one_line and differs >> np.uint64(access != STORE) == _ZERO)
-
-
-@kernel
 def access_lines(
     c: Caches, cpu: int, base: int, access: int, vaddr: np.uint64, maddr: np.uint64, size: np.uint64
-) -> None:
-    """Access the L1 lines of ``size`` bytes, all in one page: at ``vaddr``, which is ``maddr`` by frame slots."""
-    shift = c.shapes[SHAPE * access + SHIFT]
-    last_set = c.shapes[SHAPE * access + MASK]
+) -> int:
+    """Access the L1 lines of ``size`` bytes, all in one page: at ``vaddr``, which is ``maddr`` by frame slots.
+
+    Returns whether the last one is dirty then.
+    """
+    shift = c.shapes[c.lane.shape + SHAPE * access + SHIFT]
+    last_set = c.shapes[c.lane.shape + SHAPE * access + MASK]
     index = (vaddr >> shift) & last_set
     line = signed(maddr >> shift)
     last = signed((maddr + size - _ONE) >> shift)
+    dirty = signed(0)
     while line <= last:
-        access_l1(c, cpu, base, signed(access), signed(index), line)
+        dirty = access_l1(c, cpu, base, signed(access), signed(index), line)
         line += 1
         index = (index + _ONE) & last_set
+    return dirty

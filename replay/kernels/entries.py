@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from discotrace.replay.kernels.cache import drop_frame_lines
 from discotrace.replay.kernels.compile import entry
+from discotrace.replay.kernels.lanes import drop_lines_of_frame
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.page_map import change_frame, insert_all, insert_page, remove_page
 from discotrace.replay.kernels.shootdown import forget_translations
@@ -49,4 +49,4 @@ def shoot_down(s: State, key: int, vpn: int, cpus: np.uint64) -> np.uint64:
 @entry
 def drop_lines(s: State, frame: int) -> None:
     """All lines of a frame leave every cache and the directory; nothing is written back or counted."""
-    drop_frame_lines(s.caches, signed(frame))
+    drop_lines_of_frame(s.caches, signed(frame))

@@ -3,10 +3,10 @@
 import numpy as np
 
 from discotrace.replay.counts import IDLE, N_CONTEXTS, Event
-from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import STORE
 from discotrace.replay.kernels.frames import find_frame
+from discotrace.replay.kernels.lanes import access_all
 from discotrace.replay.kernels.locks import counts_plane, lock_class
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.services import current_context, enter_service, keep_locks, pop_service
@@ -83,7 +83,7 @@ def store_range(s: State, cpu: int, base: int, key: np.uint64, vaddr: np.uint64,
     while size > 0:
         here = min(size, page_bytes - signed(vaddr & np.uint64(page_bytes - 1)))
         frame = find_frame(s, cpu, key, vaddr >> np.uint64(s.params.page_shift))
-        access_lines(s.caches, cpu, base, STORE, vaddr, address_in_frame(s, frame, vaddr), np.uint64(here))
+        access_all(s.caches, cpu, base, STORE, vaddr, address_in_frame(s, frame, vaddr), np.uint64(here))
         vaddr += np.uint64(here)
         size -= here
 

@@ -29,20 +29,27 @@ def find_frame(s: State, cpu: int, key: np.uint64, vpn: np.uint64) -> int:
 
 @inlined
 def count_at_home(c: Caches, base: int, slot: int, event: int) -> None:
-    """The home node of a frame is asked for a line, or gets one back. ``base``: any counters of who is the cause."""
+    """The home node of a frame is asked for a line, or gets one back.
+
+    ``base``: any counters of who is the cause; seats are numbered through all lanes.
+    """
     seat = signed(base) // SEAT_COUNTERS
     c.node_counts[(seat * c.params.nodes + signed(c.frames.home[slot])) * _NODE_EVENTS + event] += 1
 
 
 @inlined
 def note_write(c: Caches, cpu: int, slot: int) -> None:
-    """A store miss or an upgrade by a CPU."""
+    """A store miss or an upgrade by a CPU, in the first lane."""
+    if c.lane.number > 0:
+        return
     c.frames.writes[slot * c.params.cpus + cpu] += _ONE
 
 
 @inlined
 def note_miss(c: Caches, cpu: int, slot: int) -> None:
-    """An L2 miss by a CPU, which may make the frame hot."""
+    """An L2 miss by a CPU, which may make the frame hot. Only the first lane's are noted."""
+    if c.lane.number > 0:
+        return
     at = slot * c.params.cpus + cpu
     c.frames.misses[at] += _ONE
     c.frames.heat[at] += _ONE

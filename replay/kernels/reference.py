@@ -8,9 +8,10 @@ ends, or a row breaks the format.
 import numpy as np
 
 from discotrace.replay.counts import Event
-from discotrace.replay.kernels.cache import L1_HITS, access_lines, first_way_answers
 from discotrace.replay.kernels.compile import entry, inlined, kernel
 from discotrace.replay.kernels.events import handle_event, key_of
+from discotrace.replay.kernels.front import front_answers
+from discotrace.replay.kernels.lanes import access_all, count_hits
 from discotrace.replay.kernels.locks import counts_plane, current_lock
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.services import current_context, pass_over
@@ -79,7 +80,7 @@ def touch_pages(
             code = WRITE_FAULT
             break
         bytes_here = min(size - done, page_bytes - signed(here & np.uint64(page_bytes - 1)))
-        access_lines(s.caches, cpu, base, access, here, address_in_frame(s, frame, here), np.uint64(bytes_here))
+        access_all(s.caches, cpu, base, access, here, address_in_frame(s, frame, here), np.uint64(bytes_here))
         done += bytes_here
     cursor[DONE_BYTES] = done if code != END else 0
     return code
@@ -125,6 +126,7 @@ def quick_references(
     page_mask = (_ONE << page_shift) - _ONE
     row, end = np.uint64(first_row), np.uint64(stop)
     run, fetches, stores, tlb_hits = 0, 0, 0, 0
+    slow, slow_fetches, slow_stores = 0, 0, 0  # which the front has no answer to
     while row < end and run < instructions:
         access = signed(rows.kind[row])
         if access > _STORE or rows.vcpu[row] != stream or rows.asid[row] != asid:
@@ -138,10 +140,11 @@ def quick_references(
         if s.recent[place] != vpn or (note ^ key << KEY_SHIFT) & compared or size - _ONE > page_mask - offset:
             break
         maddr = (note & FRAME_MASK) << page_shift | offset
-        if first_way_answers(s.caches, cpu, access, vaddr, maddr, size):
-            s.counts[base + L1_HITS + 2 * access] += 1
-        else:
-            access_lines(s.caches, cpu, base, access, vaddr, maddr, size)
+        if not front_answers(s.caches, cpu, access, vaddr, maddr, size):
+            slow += 1
+            slow_fetches += access == _FETCH
+            slow_stores += access == _STORE
+            access_all(s.caches, cpu, base, access, vaddr, maddr, size)
             if s.caches.frames.hot[0]:
                 end = row + _ONE
         tlb_hits += signed(note >> THROUGH_SHIFT & _ONE)
@@ -149,9 +152,11 @@ def quick_references(
         fetches += access == _FETCH
         run += signed(rows.arg[row]) if access == _FETCH else 0
         row += _ONE
-    made = signed(row) - first_row
+    loads = signed(row) - first_row - fetches - stores
+    slow_loads = slow - slow_fetches - slow_stores
+    count_hits(s.caches, base, fetches - slow_fetches, loads - slow_loads, stores - slow_stores)
     s.counts[base + Event.FETCH_ROWS] += fetches
-    s.counts[base + Event.LOAD_ROWS] += made - fetches - stores
+    s.counts[base + Event.LOAD_ROWS] += loads
     s.counts[base + Event.STORE_ROWS] += stores
     s.counts[base + Event.TLB_HITS] += tlb_hits
     s.counts[base + Event.INSTRUCTIONS] += run

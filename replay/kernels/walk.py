@@ -6,10 +6,10 @@
 import numpy as np
 
 from discotrace.replay.counts import N_CONTEXTS, Event
-from discotrace.replay.kernels.cache import access_lines
 from discotrace.replay.kernels.compile import inlined, kernel
 from discotrace.replay.kernels.directory import LOAD
 from discotrace.replay.kernels.frames import find_frame
+from discotrace.replay.kernels.lanes import access_all
 from discotrace.replay.kernels.locks import counts_plane, current_lock
 from discotrace.replay.kernels.numbers import signed
 from discotrace.replay.kernels.state import INVALID, U64, State
@@ -115,7 +115,7 @@ def guest_handler(s: State, cpu: int, key: np.uint64, group: np.uint64, table_fr
     s.counts[base + Event.INSTRUCTIONS] += p.refill_instructions
     s.counts[base + Event.PAGE_TABLE_LOADS] += 1
     address = (group << np.uint64(p.group_shift)) << TABLE_ENTRY_SHIFT
-    access_lines(s.caches, cpu, base, LOAD, address, address_in_frame(s, table_frame, address), np.uint64(1))
+    access_all(s.caches, cpu, base, LOAD, address, address_in_frame(s, table_frame, address), np.uint64(1))
 
 
 @inlined

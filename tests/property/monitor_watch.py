@@ -130,7 +130,7 @@ class WatchedSystem(DiscoSystem):
         caches = self.hardware.state.caches
         shape: list[int] = caches.shapes[int(made.access) * SHAPE :].tolist()
         index = (made.vaddr >> shape[SHIFT]) & shape[MASK]
-        line = int(caches.l1[made.cpu * caches.params.l1_lines + shape[FIRST] + index * shape[WAYS]]) >> 1
+        line = int(caches.l1[made.cpu * caches.lane.l1_lines + shape[FIRST] + index * shape[WAYS]]) >> 1
         return line // (PAGE >> shape[SHIFT])
 
 

@@ -142,18 +142,28 @@ def _geometries(sizes_kib: tuple[int, ...], max_line_b: int) -> list[dict[str, i
 
 
 @st.composite
+def hierarchies(draw: st.DrawFn, cpus: int) -> Tables:
+    """Tables of the caches: l1i, l1d, l2. Half of the first-level caches have several colours of 4 KiB pages."""
+    l2 = draw(st.sampled_from(_geometries((1, 2, 3, 4, 8, 16), 256)))
+    coloured = [g for g in _geometries((8, 16), l2["line_b"]) if g["size_kib"] * 1024 // g["ways"] > ALIGNMENT]
+    firsts = st.sampled_from(_geometries((1, 1, 2, 3), l2["line_b"])) | st.sampled_from(coloured)
+    return {
+        "l1i": draw(firsts),
+        "l1d": draw(firsts),
+        "l2": l2 | {"inclusive": cpus > 1 or draw(st.booleans())},
+    }
+
+
+@st.composite
 def machines(
     draw: st.DrawFn, cpu_counts: st.SearchStrategy[int] = CPU_COUNTS, page_kib: st.SearchStrategy[int] = PAGES_KIB
 ) -> Tables:
     """Tables that ``Machine.from_tables`` accepts, ``cpu.count`` resolved; the memory of a node is small.
 
-    Half of the first-level caches have several colours of 4 KiB pages. Pages of 64 and 256 KiB make a node of so
-    few frames that some fill.
+    Pages of 64 and 256 KiB make a node of so few frames that some fill.
     """
     cpus = draw(cpu_counts)
-    l2 = draw(st.sampled_from(_geometries((1, 2, 3, 4, 8, 16), 256)))
-    coloured = [g for g in _geometries((8, 16), l2["line_b"]) if g["size_kib"] * 1024 // g["ways"] > ALIGNMENT]
-    firsts = st.sampled_from(_geometries((1, 1, 2, 3), l2["line_b"])) | st.sampled_from(coloured)
+    caches = draw(hierarchies(cpus))
     ways = draw(st.integers(1, 4))
     vms = draw(st.sampled_from((1, 1, 1, 2, 2, 2, 3, 4, 8)))
     entries = draw(st.sampled_from((2, 3, 4, 5, 8, 16)))
@@ -166,9 +176,7 @@ def machines(
             "wired": draw(st.integers(0, entries - 1)),
             "asid_bits": draw(st.sampled_from((1, 1, 2, 8))),
         },
-        "l1i": draw(firsts),
-        "l1d": draw(firsts),
-        "l2": l2 | {"inclusive": cpus > 1 or draw(st.booleans())},
+        **caches,
         "vm": {"count": vms, "nfs": draw(st.booleans())},
         "placement": {
             "native": draw(st.sampled_from(PLACEMENTS)),

@@ -12,7 +12,8 @@ import pytest
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import Outcome, outcome
-from discotrace.analysis.run import NATIVE, NO_WINDOWS, replay_systems
+from discotrace.analysis.pricing import NATIVE
+from discotrace.analysis.run import NO_WINDOWS, replay_systems
 from discotrace.analysis.site import Site
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.workloads.generate import generate

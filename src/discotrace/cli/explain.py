@@ -61,8 +61,9 @@ def _explained(
 
     with TraceReader(trace) as reader:
         with replay_progress(reader, quiet) as advance:
+            from discotrace.analysis.fronts import Run
             from discotrace.analysis.page_history import Histories, page_of
-            from discotrace.analysis.run import NO_WINDOWS, WITH_MONITOR, Run, replay_runs
+            from discotrace.analysis.run import NO_WINDOWS, WITH_MONITOR, replay_runs
             from discotrace.monitor.history import KeptHistory
 
             if system not in WITH_MONITOR:

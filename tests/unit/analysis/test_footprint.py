@@ -7,7 +7,8 @@ import pytest
 
 from discotrace.analysis.footprint import memory_runs, memory_use
 from discotrace.analysis.footprint_report import memory_tables
-from discotrace.analysis.run import Replayed, Run
+from discotrace.analysis.fronts import Run
+from discotrace.analysis.run import Replayed
 from discotrace.replay.footprint import CATEGORIES, MACHINE_CATEGORIES, Footprint, Footprints
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError

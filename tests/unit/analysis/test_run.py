@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from discotrace.analysis.run import NO_WINDOWS, SYSTEMS, Run, new_system, replay_runs, replay_systems
+from discotrace.analysis.fronts import Run
+from discotrace.analysis.run import NO_WINDOWS, SYSTEMS, new_system, replay_runs, replay_systems
 from discotrace.replay.crash import Crash
 from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import TraceReader

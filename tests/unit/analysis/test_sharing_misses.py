@@ -12,7 +12,8 @@ import pytest
 from hypothesis import strategies as st
 
 from discotrace.analysis.configuration import load
-from discotrace.analysis.run import NO_WINDOWS, Run, replay_runs
+from discotrace.analysis.fronts import Run
+from discotrace.analysis.run import NO_WINDOWS, replay_runs
 from discotrace.analysis.sharing_misses import ClassMisses, misses_by_class
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
