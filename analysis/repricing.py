@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from discotrace.analysis.decisive import decisive
 from discotrace.analysis.paper.bars import Figures, our_figures
 from discotrace.analysis.paper.evaluation import Priced, Result, price_bar
 from discotrace.analysis.paper.experiments import Bar, Experiment
@@ -13,8 +14,7 @@ from discotrace.analysis.prices import Prices
 from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.sensitivity import Trial
 
-MONITOR, MIGRATION = "monitor", "migration"  # tables of which a native system uses nothing
-MIGRATING = ("disco", "origin")  # placement policies that use table ``migration``
+MONITOR = "monitor"  # the table of prices of which a native system uses nothing
 UMA, LOCAL_NS = "uma", "memory.local_ns"  # the bar whose latencies are all copies of the local one
 
 
@@ -87,11 +87,9 @@ def with_structure(experiment: Experiment, trial: Trial) -> Experiment:
 
 def _restructured(bar: Bar, trial: Trial) -> Bar:
     machine = configuration_of(bar).machine
-    table = trial.parameter.partition(".")[0]
-    is_idle = table in (MONITOR, MIGRATION) and bar.system == NATIVE
-    if is_idle or (table == MIGRATION and machine.placement.policy not in MIGRATING):
-        return bar
-    return replace(bar, changes=(*bar.changes, _multiplied(machine.to_tables(), trial.parameter, trial.factor)))
+    tried = replace(bar, changes=(*bar.changes, _multiplied(machine.to_tables(), trial.parameter, trial.factor)))
+    before, after = (decisive(bar.system, configuration_of(one).machine) for one in (bar, tried))
+    return bar if after == before else tried
 
 
 def _multiplied(tables: Mapping[str, Mapping[str, float]], parameter: str, factor: float) -> str:

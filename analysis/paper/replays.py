@@ -1,7 +1,7 @@
 """The replays of an experiment: counts and footprints of its bars, kept, so that another price needs no replay."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,13 @@ import polars as pl
 
 from discotrace.analysis.configuration import Configuration, load
 from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems, read, write
+from discotrace.analysis.decisive import decisive
 from discotrace.analysis.fronts import Run
+from discotrace.analysis.keeping import sources_digest
 from discotrace.analysis.paper.experiments import MACHINE, Bar, TraceSpec
-from discotrace.analysis.paper.store import Store, sources_digest
+from discotrace.analysis.paper.store import Store
 from discotrace.analysis.paper.traces import made_from
+from discotrace.analysis.provenance import of_counts, of_replay
 from discotrace.analysis.run import Replayed, replay_runs
 from discotrace.replay.footprint import Footprint, Footprints
 from discotrace.tracegen.errors import ConfigError, TraceError
@@ -55,7 +58,7 @@ def counts_path(store: Store, spec: TraceSpec, bar: Bar) -> Path:
     about = {
         "trace": made_from(spec),
         "system": bar.system,
-        "machine": configuration_of(bar).machine.to_tables(),
+        "machine": decisive(bar.system, configuration_of(bar).machine),
         "version": VERSION,
         "sources": sources_digest("discotrace.replay", "discotrace.monitor"),
         "format": FORMAT_VERSION,
@@ -80,22 +83,11 @@ def replay(reader: TraceReader, bars: dict[Path, Bar], on_rows: Callable[[int], 
     runs = [Run(bar.label, bar.system, configuration_of(bar).machine) for bar in bars.values()]
     replayed = replay_runs(reader, runs, window, on_rows)
     for (path, bar), one in zip(bars.items(), replayed, strict=True):
-        configuration = replace(configuration_of(bar), machine=one.run.machine)
         about = {
             "format_version": FORMAT_VERSION,
-            "discotrace": VERSION,
-            "command": COMMAND,
-            "trace": reader.identity(),
+            **of_replay(reader, one.run.machine, configuration_of(bar), COMMAND),
+            **of_counts(reader, [bar.system], window),
             "generator": reader.meta.provenance,
-            "jobs": reader.meta.provenance.get("parameters", {}).get("jobs"),
-            "runs_on": reader.meta.provenance.get("runs_on", False),
-            "instances": len({process.instance for process in reader.meta.processes}),
-            "cpus": one.run.machine.cpu.count,
-            "systems": [bar.system],
-            "window_instructions": window,
-            "configuration": configuration.to_tables(),
-            "crash": None,
-            "losses": {},
             "footprints": asdict(one.footprints),
         }
         write(path, CountsFile(join_systems({bar.system: one.counts}), about))

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from discotrace.analysis.keeping import sources_digest
 from discotrace.analysis.paper.experiments import SEED, TraceSpec
-from discotrace.analysis.paper.store import Store, sources_digest
+from discotrace.analysis.paper.store import Store
 from discotrace.tracegen.workloads.calibrated import calibrated_knobs
 from discotrace.tracegen.workloads.generate import generate
 from discotrace.tracegen.workloads.knobs import Value, make

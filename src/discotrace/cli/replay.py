@@ -90,8 +90,6 @@ def _free_target(output: str, trace: str, force: bool) -> Path:
 def _replayed(
     trace: str, configuration: Configuration, systems: str, crash: str | None, window: int, quiet: bool
 ) -> CountsFile:
-    from dataclasses import asdict
-
     from discotrace.tracegen.reader import BATCH_ROWS, TraceReader
 
     point = None if crash is None else crash_point(crash, configuration.machine)
@@ -103,15 +101,11 @@ def _replayed(
 
             finished = replay_systems(reader, configuration.machine, names, window, advance, BATCH_ROWS, death)
         from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems
+        from discotrace.analysis.provenance import of_counts
 
         about = {
             "format_version": FORMAT_VERSION,
             **provenance(reader, finished.machine, configuration),
-            "jobs": reader.meta.provenance.get("parameters", {}).get("jobs"),
-            "runs_on": reader.meta.provenance.get("runs_on", False),
-            "systems": names,
-            "window_instructions": window,
-            "crash": death and asdict(death),
-            "losses": {name: asdict(loss) for name, loss in finished.losses.items()},
+            **of_counts(reader, names, window, death, finished.losses),
         }
         return CountsFile(join_systems(finished.counts), about)

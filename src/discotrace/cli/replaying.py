@@ -38,14 +38,11 @@ def replay_progress(reader: TraceReader, quiet: bool) -> AbstractContextManager[
 
 def provenance(reader: TraceReader, machine: Machine, configuration: Configuration) -> dict[str, object]:
     """How to make a result again. ``machine`` is that of the configuration with its CPUs resolved."""
-    from discotrace.analysis.configuration import Configuration
-    from discotrace.version import VERSION
+    from discotrace.analysis.provenance import of_replay
 
-    return {
-        "discotrace": VERSION,
-        "command": shlex.join(["discotrace", *sys.argv[1:]]),
-        "trace": reader.identity(),
-        "instances": len({process.instance for process in reader.meta.processes}),
-        "cpus": machine.cpu.count,
-        "configuration": Configuration(machine, configuration.prices).to_tables(),
-    }
+    return of_replay(reader, machine, configuration, command())
+
+
+def command() -> str:
+    """The command line that is being carried out."""
+    return shlex.join(["discotrace", *sys.argv[1:]])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from discotrace.analysis.paper.store import Store, sources_digest
+from discotrace.analysis.keeping import sources_digest
+from discotrace.analysis.paper.store import Store
 from discotrace.tracegen.errors import OutputError
 
 
