@@ -1,48 +1,16 @@
 """Customers that are all different in a closed network of stations with fixed service times, solved approximately.
 
-Each of ``C`` customers thinks, visits one of ``M`` stations, waits there in order of arrival, is served for a fixed
-time, and thinks again. Mean value analysis (Reiser & Lavenberg, JACM 27, 1980) asks what a customer finds when it
-arrives; with fixed service times the answer of their arrival theorem (the network without this customer) no longer
-holds. Instead, for a customer ``c`` at one station, with times in units of its service:
-
-- ``a``: share of time that ``c`` is elsewhere, ``u``: share that it is in service, ``x = u / a``;
-- ``residual(x)``: what remains of the service that ``c`` finds in progress, if services begin at any time of its
-  absence alike and absences are exponential: 1 - 1 / x + 1 / (e^x - 1); one half for a rare customer, 1 for one that
-  is back at once;
-- ``ahead``: how many ``c`` finds waiting, not in service;
-- ``busy``: probability that ``c`` finds a service in progress. The others are in service for a share ``b`` of the time:
-  while ``c`` is elsewhere, ``a * busy``, or while ``c`` waits, ``u * (busy * residual + ahead)``. This gives
-  ``busy = (b - u * ahead) / (a + u * residual)``, exactly;
-- waiting per visit: ``busy * residual + ahead``.
-
-``ahead`` is the one guess. As in Linearizer (Chandy & Neuse, CACM 25, 1982) it comes from the networks with one
-customer fewer, which are solved by themselves with the simplest guess, the others' mean number waiting. That number
-in the whole network is too high, for ``c`` delays the others; in the network without ``c`` it is too low. The mean of
-both is taken, with less of the first the fewer customers there are: exact for two customers at one station.
-No station can be busy for more than all of the time. Where the guess would have it so, ``ahead`` grows by the same
-number for all customers (``surplus``). With many rare customers this is the waiting time of an M/D/1 queue,
-``rho / (2 (1 - rho))`` services (Pollaczek and Khinchine; Kleinrock, Queueing Systems 1, 1975, section 5.6).
+What is solved, and how, is explained in ``linearizer_kernels``.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from discotrace.analysis.queueing.linearizer_kernels import STEPS, solve_each
 
-CHANGE = 1e-7  # a solution stands when no cycle changes by more than this share of it in one step
-CHANGE_OF_FEWER = 1e-5  # networks with one customer fewer only correct a guess
-STEPS = 5000
-PATIENCE = 150  # steps by secants; after that small ones
-CAUTION = 0.9  # share of a small step that is not taken
-ELEMENTS = 50_000  # networks x customers x stations in one go: more would not stay in the cache
-SURPLUS_STEP = 0.5  # share of Newton's step, which knows nothing of the other stations
-FULLEST = 0.98  # background load of a station while the solution is sought; more than that is never its solution
-FARTHEST, FARTHEST_BACK = 4.0, 0.9  # limits of a step ahead and back, in steps
-TINY = 1e-300
-SMALL = 1e-3  # below it the series is more exact than the formula
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -59,48 +27,6 @@ class Waiting:
     utilisation: Floats
 
 
-@dataclass(frozen=True)
-class _Networks:
-    """``B`` networks: think [B, C], demand (visits x service) and background [B, C, M], in units of time per cycle."""
-
-    think: Floats
-    demand: Floats
-    background: Floats
-
-    def part(self, which: slice) -> "_Networks":
-        return _Networks(self.think[which], self.demand[which], self.background[which])
-
-    def without_each(self) -> "_Networks":
-        """Each network C times, with one customer away each time: [B * C, ...]."""
-        networks, customers, stations = self.demand.shape
-        others = ~np.eye(customers, dtype=bool)[None, :, :, None]
-        shape = (networks * customers, customers, stations)
-        demand = (self.demand[:, None] * others).reshape(shape)
-        background = (self.background[:, None] * others).reshape(shape)
-        return _Networks(np.repeat(self.think, customers, axis=0), demand, background)
-
-
-@dataclass(frozen=True)
-class _State:
-    """Waiting per visit in units of service [B, C, M] and surplus [B, M]."""
-
-    waiting: Floats
-    surplus: Floats
-
-    def part(self, which: slice) -> "_State":
-        return _State(self.waiting[which], self.surplus[which])
-
-
-@dataclass(frozen=True)
-class _Rates:
-    """Shares of time: in service and waiting [B, C, M], background in service [B, M]; and cycles in time [B, C]."""
-
-    served: Floats
-    queued: Floats
-    background: Floats
-    cycle: Floats
-
-
 def solve(think: ArrayLike, visits: ArrayLike, service: ArrayLike, background: ArrayLike = 0.0) -> Waiting:
     """Waiting times for think times [..., C] and visits per cycle [..., C, M] with service times [M] or [..., M].
 
@@ -109,126 +35,23 @@ def solve(think: ArrayLike, visits: ArrayLike, service: ArrayLike, background: A
     A customer without any visit waits nowhere. Raises ValueError for negative numbers, ArithmeticError where no
     solution is found.
     """
-    times = np.asarray(think, dtype=np.float64)
     counts = np.asarray(visits, dtype=np.float64)
-    served = np.broadcast_to(np.asarray(service, dtype=np.float64)[..., None, :], counts.shape)
-    unwaited = np.broadcast_to(np.asarray(background, dtype=np.float64), counts.shape)
-    for name, values in (("think", times), ("visits", counts), ("service", served), ("background", unwaited)):
-        if not np.isfinite(values).all() or (values < 0).any():
-            raise ValueError(f"{name} has to be finite and >= 0")
     shape = counts.shape
     customers, stations = shape[-2:]
-    flat = (-1, customers, stations)
-    networks = _Networks(
-        np.broadcast_to(times, shape[:-1]).reshape(-1, customers),
-        (counts * served).reshape(flat),
-        (unwaited * served).reshape(flat),
-    )
-    state = _solution(networks)
-    rates = _rates(networks, state)
-    used = rates.served.sum(axis=-2) + rates.background
-    return Waiting(
-        state.waiting.reshape(shape) * served, rates.cycle.reshape(shape[:-1]), used.reshape(*shape[:-2], -1)
-    )
+    of_cycle, of_station = shape[:-1], (*shape[:-2], stations)
+    times = _flat("think", think, of_cycle).reshape(-1, customers)
+    counts = _flat("visits", counts, shape).reshape(-1, customers, stations)
+    served = _flat("service", service, of_station).reshape(-1, stations)
+    unwaited = _flat("background", background, shape).reshape(-1, customers, stations)
+    per_visit, cycle, utilisation = np.empty(counts.shape), np.empty(times.shape), np.empty(served.shape)
+    if not solve_each(times, counts, served, unwaited, per_visit, cycle, utilisation):
+        raise ArithmeticError(f"waiting times did not settle in {STEPS} steps")
+    return Waiting(per_visit.reshape(shape), cycle.reshape(of_cycle), utilisation.reshape(of_station))
 
 
-def _solution(networks: _Networks) -> _State:
-    batch, customers, stations = networks.demand.shape
-    still = _State(np.zeros_like(networks.demand), np.zeros((batch, stations)))
-    first = _settled(networks, still, None, CHANGE_OF_FEWER)
-    if customers < 2:
-        return first
-    fewer = networks.without_each()
-    begin = _State(*(np.repeat(values, customers, axis=0) for values in (first.waiting, first.surplus)))
-    size = max(1, ELEMENTS // (customers * stations))
-    found = np.empty((batch * customers, stations))
-    for which in _slices(batch * customers, size):
-        part = fewer.part(which)
-        settled = _settled(part, begin.part(which), None, CHANGE_OF_FEWER)
-        found[which] = _rates(part, settled).queued.sum(axis=-2)
-    return _settled(networks, first, found.reshape(networks.demand.shape), CHANGE)
-
-
-def _slices(count: int, size: int) -> Iterator[slice]:
-    for start in range(0, count, size):
-        yield slice(start, start + size)
-
-
-def _settled(networks: _Networks, state: _State, waiting_without: Floats | None, share: float) -> _State:
-    """The state that reproduces itself. ``waiting_without`` [B, C, M]: see ``_ahead``."""
-    rates = _rates(networks, state)
-    image = _step(rates, state, waiting_without)
-    change_before, image_before = np.zeros_like(image.waiting), image
-    for step in range(STEPS):
-        change = (image.waiting - state.waiting) * networks.demand  # in time per cycle: what counts
-        if (np.abs(change).sum(axis=-1) <= share * rates.cycle).all():
-            return image
-        if step < PATIENCE:
-            state = _between(image, image_before, _back(change, change_before))
-        else:  # it goes round in circles
-            state = _between(image, state, np.full((len(change), 1), CAUTION))
-        change_before, image_before = change, image
-        rates = _rates(networks, state)
-        image = _step(rates, state, waiting_without)
-    raise ArithmeticError(f"waiting times did not settle in {STEPS} steps")
-
-
-def _between(new: _State, old: _State, back: Floats) -> _State:
-    """From the new state a share ``back`` [B, 1] of the way to the old one; away from the old one if negative."""
-    waiting = new.waiting - back[..., None] * (new.waiting - old.waiting)
-    return _State(np.maximum(waiting, 0), np.maximum(new.surplus - back * (new.surplus - old.surplus), 0))
-
-
-def _back(change: Floats, before: Floats) -> Floats:
-    """How far to step back towards the last image [B, 1]: the secant that makes the change smallest (Anderson 1965)."""
-    turn = change - before
-    size = np.einsum("bcm,bcm->b", turn, turn)
-    along = np.einsum("bcm,bcm->b", turn, change)
-    back: Floats = np.clip(along / np.maximum(size, TINY), -FARTHEST, FARTHEST_BACK)[:, None]
-    return back
-
-
-def _rates(networks: _Networks, state: _State) -> _Rates:
-    waiting = networks.demand * state.waiting
-    cycle = networks.think + networks.demand.sum(axis=-1) + waiting.sum(axis=-1)
-    throughput = np.where(cycle > 0, 1.0 / np.maximum(cycle, TINY), 0.0)[..., None]
-    background = (networks.background * throughput).sum(axis=-2)
-    return _Rates(networks.demand * throughput, waiting * throughput, background, cycle)
-
-
-def _step(rates: _Rates, state: _State, waiting_without: Floats | None) -> _State:
-    served = rates.served
-    total = served.sum(axis=-2)
-    others = total[:, None] - served
-    ahead = _ahead(rates, waiting_without)
-    load = np.minimum(rates.background, FULLEST)[:, None]
-    ahead += load * (ahead + others / 2 + load / 2) / (1 - load)  # background waits as in M/D/1, and is waited for
-    away = np.maximum(1 - served - rates.queued, 0)
-    rest = residual(served / np.maximum(away, TINY))
-    busy = (others + load - served * ahead) / np.maximum(away + served * rest, TINY)
-    busy = np.clip(busy, 0, 1)
-    slope = np.maximum((served * served).sum(axis=-2), TINY)
-    excess = (total + rates.background - 1) / slope
-    surplus = np.where(total > 0, np.maximum(state.surplus + SURPLUS_STEP * excess, 0), 0)
-    return _State(busy * rest + ahead + surplus[:, None], surplus)
-
-
-def _ahead(rates: _Rates, waiting_without: Floats | None) -> Floats:
-    """How many a customer finds waiting [B, C, M], from the mean number of others that wait in the whole network.
-
-    ``waiting_without``: mean number that waits in the network without this customer; None if it is not known.
-    """
-    whole: Floats = rates.queued.sum(axis=-2)[:, None] - rates.queued
-    if waiting_without is None:
-        return whole
-    customers = rates.queued.shape[-2]
-    weight = 0.5 * (customers - 2) / (customers - 1)
-    mean: Floats = weight * whole + (1 - weight) * waiting_without
-    return mean
-
-
-def residual(x: Floats) -> Floats:
-    """What remains of a service of length 1 at the end of an exponential absence of mean 1 / x (see above)."""
-    large = np.clip(x, SMALL, 700.0)
-    formula = 1 - 1 / large + 1 / np.expm1(large)
-    return np.where(x < SMALL, 0.5 + x / 12, formula)
+def _flat(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """An argument in its full shape, one value after the other."""
+    given = np.asarray(values, dtype=np.float64)
+    if not (given.min(initial=0.0) >= 0 and given.max(initial=0.0) < np.inf):
+        raise ValueError(f"{name} has to be finite and >= 0")
+    return np.ascontiguousarray(np.broadcast_to(given, shape))
