@@ -7,29 +7,21 @@ from discotrace.analysis.queueing import linearizer, product_form
 
 
 def waiting_per_visit(think: Floats, visits: Floats, service: Floats, background: Floats) -> Floats:
-    """Mean time [B, C, M] that a CPU waits at a station per visit.
+    """Mean time [..., C, M] that a CPU waits at a station per visit.
 
-    ``think`` [B, C]: time of a cycle elsewhere; ``visits`` [B, C, M] and ``background`` [B, C, M] (that nobody waits
-    for) per cycle; ``service`` [B, M]. Networks for which the approximation finds no solution are solved exactly for
-    CPUs that are all like their mean.
+    ``think`` [..., C]: time of a cycle elsewhere; ``visits`` [..., C, M] and ``background`` [..., C, M] (that nobody
+    waits for) per cycle; ``service`` [..., M]. Networks for which the approximation finds no solution are solved
+    exactly for CPUs that are all like their mean.
     """
-    waits = _approximated(think, visits, service, background)
-    if waits is not None:
-        return waits
-    if len(think) > 1:
-        each = (slice(network, network + 1) for network in range(len(think)))
-        return np.concatenate([waiting_per_visit(think[b], visits[b], service[b], background[b]) for b in each])
-    return _of_mean_cpus(think[0], visits[0], service[0], background[0])[None]
-
-
-def _approximated(think: Floats, visits: Floats, service: Floats, background: Floats) -> Floats | None:
-    """The approximation's answer, if it has one."""
     try:
-        with np.errstate(all="ignore"):  # a search that runs away is one without an answer
-            waits = linearizer.solve(think, visits, service, background).per_visit
+        return linearizer.solve(think, visits, service, background).per_visit
     except ArithmeticError:
-        return None
-    return waits if np.isfinite(waits).all() else None
+        if visits.ndim == 2:
+            return _of_mean_cpus(think, visits, service, background)
+    waits = np.empty(visits.shape)
+    for network in range(len(visits)):
+        waits[network] = waiting_per_visit(think[network], visits[network], service[network], background[network])
+    return waits
 
 
 def _of_mean_cpus(think: Floats, visits: Floats, service: Floats, background: Floats) -> Floats:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from discotrace.analysis.queueing.linearizer_kernels import STEPS, solve_each
+from discotrace.analysis.queueing.linearizer_kernels import SOLVED, STEPS, UNSOLVED, UNUSABLE, solve_each
 
 Floats = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 class Waiting:
     """A network in steady state, times in the unit of the think times.
 
-    ``per_visit`` [..., C, M]: mean time that a customer waits at a station before its service.
+    ``per_visit`` [..., C, M]: mean time that a customer waits at a station before its service; 0 where it never visits.
     ``cycle`` [..., C]: mean time of a cycle: thinking, waiting and service.
     ``utilisation`` [..., M]: share of time that a station serves, background included.
     """
@@ -35,23 +35,23 @@ def solve(think: ArrayLike, visits: ArrayLike, service: ArrayLike, background: A
     A customer without any visit waits nowhere. Raises ValueError for negative numbers, ArithmeticError where no
     solution is found.
     """
-    counts = np.asarray(visits, dtype=np.float64)
-    shape = counts.shape
+    shape = np.shape(visits)
     customers, stations = shape[-2:]
     of_cycle, of_station = shape[:-1], (*shape[:-2], stations)
-    times = _flat("think", think, of_cycle).reshape(-1, customers)
-    counts = _flat("visits", counts, shape).reshape(-1, customers, stations)
-    served = _flat("service", service, of_station).reshape(-1, stations)
-    unwaited = _flat("background", background, shape).reshape(-1, customers, stations)
+    times = _flat(think, of_cycle).reshape(-1, customers)
+    counts = _flat(visits, shape).reshape(-1, customers, stations)
+    served = _flat(service, of_station).reshape(-1, stations)
+    unwaited = _flat(background, shape).reshape(-1, customers, stations)
     per_visit, cycle, utilisation = np.empty(counts.shape), np.empty(times.shape), np.empty(served.shape)
-    if not solve_each(times, counts, served, unwaited, per_visit, cycle, utilisation):
+    answer = solve_each(times, counts, served, unwaited, per_visit, cycle, utilisation)
+    if answer == UNSOLVED:
         raise ArithmeticError(f"waiting times did not settle in {STEPS} steps")
+    if answer != SOLVED:
+        raise ValueError(f"{UNUSABLE[answer]} has to be finite and >= 0")
     return Waiting(per_visit.reshape(shape), cycle.reshape(of_cycle), utilisation.reshape(of_station))
 
 
-def _flat(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Floats:
-    """An argument in its full shape, one value after the other."""
+def _flat(values: ArrayLike, shape: tuple[int, ...]) -> Floats:
+    """An argument in its full shape."""
     given = np.asarray(values, dtype=np.float64)
-    if not (given.min(initial=0.0) >= 0 and given.max(initial=0.0) < np.inf):
-        raise ValueError(f"{name} has to be finite and >= 0")
-    return np.ascontiguousarray(np.broadcast_to(given, shape))
+    return np.ascontiguousarray(given if given.shape == shape else np.broadcast_to(given, shape))

@@ -46,7 +46,11 @@ SURPLUS_STEP = 0.5  # share of Newton's step, which knows nothing of the other s
 FULLEST = 0.98  # background load of a station while the solution is sought; more than that is never its solution
 FARTHEST, FARTHEST_BACK = 4.0, 0.9  # limits of a step ahead and back, in steps
 TINY = 1e-300
-SMALL, LARGE = 1e-3, 700.0  # below the one a series is more exact than the formula, above the other e^x is too large
+SMALL, LARGE = 0.6, 700.0  # arguments below which a series takes the formula's place; above which e^x is too large
+
+SOLVED, UNSOLVED = -1, -2
+UNUSABLE = ("think", "visits", "service", "background")  # arguments that are not finite and >= 0
+UNUSABLE_THINK, UNUSABLE_VISITS, UNUSABLE_SERVICE, UNUSABLE_BACKGROUND = range(4)
 
 
 class Network(NamedTuple):
@@ -86,8 +90,8 @@ def solve_each(
     per_visit: Floats,
     cycle: Floats,
     utilisation: Floats,
-) -> bool:
-    """Solve ``B`` networks. False if one has no solution that is found; those after it are left then.
+) -> int:
+    """Solve ``B`` networks: ``SOLVED``; ``UNSOLVED`` if no solution of one is found; or a place in ``UNUSABLE``.
 
     In: think [B, C], visits [B, C, M] and background [B, C, M] per cycle, service [B, M]. Out: ``per_visit`` [B, C, M],
     ``cycle`` [B, C], ``utilisation`` [B, M], as in ``linearizer.Waiting``.
@@ -108,13 +112,11 @@ def solve_each(
         waiting_without=np.zeros(shape),
     )
     for b in range(networks):
-        for c in range(customers):
-            network.think[c] = think[b, c]
-            for m in range(stations):
-                network.demand[m, c] = visits[b, c, m] * service[b, m]
-                network.background[m, c] = background[b, c, m] * service[b, m]
+        unusable = _set_up(network, think[b], visits[b], service[b], background[b])
+        if unusable != SOLVED:
+            return unusable
         if not _solve(network, fewer, room):
-            return False
+            return UNSOLVED
         _find_rates(network, room.image, room)
         for c in range(customers):
             cycle[b, c] = room.cycle[c]
@@ -123,7 +125,28 @@ def solve_each(
             for c in range(customers):
                 per_visit[b, c, m] = room.image[m, c] * service[b, m]
                 utilisation[b, m] += (network.demand[m, c] + network.background[m, c]) * room.rate[c]
-    return True
+    return SOLVED
+
+
+@kernel
+def _set_up(network: Network, think: Floats, visits: Floats, service: Floats, background: Floats) -> int:
+    """Fill in a network, or tell what about it is unusable."""
+    stations, customers = network.demand.shape
+    for m in range(stations):
+        if not 0 <= service[m] < np.inf:
+            return UNUSABLE_SERVICE
+    for c in range(customers):
+        if not 0 <= think[c] < np.inf:
+            return UNUSABLE_THINK
+        network.think[c] = think[c]
+        for m in range(stations):
+            if not 0 <= visits[c, m] < np.inf:
+                return UNUSABLE_VISITS
+            if not 0 <= background[c, m] < np.inf:
+                return UNUSABLE_BACKGROUND
+            network.demand[m, c] = visits[c, m] * service[m]
+            network.background[m, c] = background[c, m] * service[m]
+    return SOLVED
 
 
 @kernel
@@ -180,10 +203,10 @@ def _settle(network: Network, room: Room, weight: float, share: float) -> bool:
     for step in range(STEPS):
         _find_rates(network, room.now, room)
         _find_image(network, room, weight)
-        if _is_settled(network, room, share):
+        if _is_settled(room, share):
             return True
         back = _back(room)
-        if step == 0:
+        if step == 0:  # there is no image before
             _move(room, room.image, 0.0)
         elif step < PATIENCE:
             _move(room, room.before, back)
@@ -207,7 +230,7 @@ def _find_rates(network: Network, state: Floats, room: Room) -> None:
 
 @kernel
 def _find_image(network: Network, room: Room, weight: float) -> None:
-    """Fill in the image of the state now. ``weight`` as in ``_settle``."""
+    """Fill in the image of the state now, and the change. ``weight`` as in ``_settle``."""
     stations, customers = network.demand.shape
     for m in range(stations):
         total, squares, queued, background = 0.0, 0.0, 0.0, 0.0
@@ -223,12 +246,16 @@ def _find_image(network: Network, room: Room, weight: float) -> None:
         load = min(background, FULLEST)
         spread = load / (1 - load)
         for c in range(customers):
+            waiting = 0.0
             served = network.demand[m, c] * room.rate[c]
-            own = served * room.now[m, c]
-            others = total - served
-            ahead = weight * (queued - own) + (1 - weight) * room.waiting_without[m, c]
-            ahead += spread * (ahead + others / 2 + load / 2)  # background waits as in M/D/1, and is waited for
-            room.image[m, c] = _waiting(served, own, others + load, ahead) + surplus
+            if served > 0:
+                own = served * room.now[m, c]
+                others = total - served
+                ahead = weight * (queued - own) + (1 - weight) * room.waiting_without[m, c]
+                ahead += spread * (ahead + others / 2 + load / 2)  # background waits as in M/D/1, and is waited for
+                waiting = _waiting(served, own, others + load, ahead) + surplus
+            room.image[m, c] = waiting
+            room.change[m, c] = (waiting - room.now[m, c]) * network.demand[m, c]
 
 
 @kernel
@@ -245,23 +272,27 @@ def _waiting(served: float, queued: float, others: float, ahead: float) -> float
 
 @kernel
 def residual(x: float) -> float:
-    """What remains of a service of length 1 at the end of an exponential absence of mean 1 / x (see above)."""
+    """What remains of a service of length 1 at the end of an exponential absence of mean 1 / x (see above).
+
+    The series has the Bernoulli numbers, B(2k) / (2k)!, and all digits; without it steps take a fifth longer.
+    """
     if x < SMALL:
-        return 0.5 + x / 12
+        y = x * x
+        high = 1 / 47900160 - y * (691 / 1307674368000 - y * (1 / 74724249600 - y * (3617 / 10670622842880000)))
+        return 0.5 + x * (1 / 12 - y * (1 / 720 - y * (1 / 30240 - y * (1 / 1209600 - y * high))))
     large = min(x, LARGE)
     grown = math.expm1(large)
     return 1 + (large - grown) / (large * grown)
 
 
 @kernel
-def _is_settled(network: Network, room: Room, share: float) -> bool:
-    """Fill in the change; whether it is no more than a share of its cycle for any customer."""
-    stations, customers = network.demand.shape
+def _is_settled(room: Room, share: float) -> bool:
+    """Whether the change is no more than a share of its cycle for any customer."""
+    stations, customers = room.change.shape
     settled = True
     for c in range(customers):
         moved = 0.0
         for m in range(stations):
-            room.change[m, c] = (room.image[m, c] - room.now[m, c]) * network.demand[m, c]
             moved += abs(room.change[m, c])
         settled = settled and moved <= share * room.cycle[c]
     return settled
