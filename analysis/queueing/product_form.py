@@ -14,7 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from discotrace.analysis.queueing.product_form_kernels import convolve, find_throughput
+
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,14 @@ def solve(demand: ArrayLike, servers: ArrayLike, population: int) -> Steady:
     return Steady(throughput, queue, residence, throughput[..., None] * demands / counts)
 
 
+def throughput(demand: Floats, servers: Floats, population: Codes) -> Floats:
+    """``Steady.throughput`` alone of ``B`` networks: demand and servers [B, K], population [B]; else as ``solve``."""
+    _check(demand, servers, int(population.min(initial=0)))
+    found = np.empty(len(demand))
+    find_throughput(demand, servers, population, found)
+    return found
+
+
 def _check(demands: Floats, servers: Floats, population: int) -> None:
     if population < 0:
         raise ValueError(f"population is {population}; expected 0 or more")
@@ -83,13 +94,9 @@ def _log_weights(demands: Floats, servers: Floats, population: int) -> Floats:
 
 def _convolve(left: Floats, right: Floats) -> Floats:
     """Convolution of two series [..., n] given by their logarithms, as long as they are."""
-    size = left.shape[-1]
-    partner = np.arange(size)[:, None] - np.arange(size)[None, :]
-    terms = left[..., None, :] + np.where(partner >= 0, right[..., np.maximum(partner, 0)], -np.inf)
-    peak = terms.max(axis=-1, keepdims=True)
-    peak = np.where(np.isneginf(peak), 0.0, peak)
-    with np.errstate(divide="ignore"):  # stations without demand on both sides: log 0
-        total: Floats = np.log(np.exp(terms - peak).sum(axis=-1)) + peak[..., 0]
+    total = np.empty(left.shape)
+    flat = (-1, left.shape[-1])
+    convolve(np.ascontiguousarray(left).reshape(flat), np.ascontiguousarray(right).reshape(flat), total.reshape(flat))
     return total
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discotrace.analysis.queueing.product_form import solve
+from discotrace.analysis.queueing.product_form import solve, throughput
 
 DEMAND = st.floats(0.01, 100)
 SIZES = st.integers(1, 6)
@@ -121,6 +121,19 @@ def test_leading_axes__are_networks_of_their_own(pair: list[tuple[list[float], l
         alone = solve(demands, servers, population)
         assert together.throughput[i] == pytest.approx(float(alone.throughput))
         assert together.residence[i] == pytest.approx(alone.residence)
+
+
+@given(st.lists(st.tuples(networks(st.just(3)), st.integers(0, 40)), min_size=1, max_size=4))
+def test_throughput_alone__is_that_of_each_network(several: list[tuple[tuple[list[float], list[float]], int]]) -> None:
+    """Of the same number of stations; customers may be as many as each likes."""
+    demands, servers = (np.array([network[i] for network, _ in several]) for i in (0, 1))
+    found = throughput(demands, servers, np.array([population for _, population in several]))
+    expected = [float(solve(*network, population).throughput) for network, population in several]
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+def test_throughput_alone__without_demand_is_zero() -> None:
+    assert throughput(np.zeros((1, 2)), np.ones((1, 2)), np.array([3])).tolist() == [0]
 
 
 def test_extremes__lose_nothing() -> None:
