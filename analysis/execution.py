@@ -1,53 +1,39 @@
 """When each CPU is done: CPUs run on by themselves, and wait for others where they idle or come to a barrier."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
+from discotrace.analysis.execution_kernels import run_off
 from discotrace.analysis.pricing import Flags, Floats
 
 
 @dataclass(frozen=True)
 class Execution:
-    """Times in ns. ``clock`` [windows, CPUs]: when a CPU has finished a window. ``waited`` [CPUs]: for other CPUs."""
+    """Times in ns.
+
+    ``clock`` [..., windows, CPUs]: when a CPU has finished a window. ``waited`` [..., CPUs]: for other CPUs.
+    """
 
     clock: Floats
     waited: Floats
 
     @property
     def ends(self) -> Floats:
-        """When each CPU has finished: [CPUs]."""
-        return self.clock[-1] if len(self.clock) else np.zeros(len(self.waited))
+        """When each CPU has finished: [..., CPUs]."""
+        return self.clock[..., -1, :] if self.clock.shape[-2] else np.zeros_like(self.waited)
 
 
 def executed(busy: Floats, meets: Flags, members: Flags) -> Execution:
-    """Run busy times [windows, CPUs] off.
+    """Run busy times [..., windows, CPUs] off.
 
     ``meets`` [windows, VMs, CPUs]: the CPU idled or came to a barrier in the window: at its end it waits for the
     slowest CPU of its VM. ``members`` [VMs, CPUs]: who runs where. A CPU that several VMs share never waits: while one
     of them does, another runs.
     """
-    clock = busy.cumsum(axis=0)
-    shared = members.sum(axis=0) > 1
-    for vm, of_vm in enumerate(members):
-        cpus = np.flatnonzero(of_vm)
-        if len(cpus) > 1:
-            clock[:, cpus] = _with_meetings(busy[:, cpus], meets[:, vm, cpus] & ~shared[cpus])
-    waited = np.maximum(clock[-1] - busy.cumsum(axis=0)[-1], 0) if len(clock) else np.zeros(busy.shape[1])
-    return Execution(clock, waited)
-
-
-def _with_meetings(busy: Floats, meets: Flags) -> Floats:
-    """Clocks [windows, CPUs] of the CPUs of one VM."""
-    alone = busy.cumsum(axis=0)
-    clock = alone.copy()
-    late = np.zeros(busy.shape[1])  # how much later a CPU is than it would be alone
-    before = 0
-    for window in np.flatnonzero(meets.any(axis=1)).tolist():
-        clock[before:window] = alone[before:window] + late
-        now = alone[window] + late
-        late = np.where(meets[window], now.max() - alone[window], late)
-        clock[window] = alone[window] + late
-        before = window + 1
-    clock[before:] = alone[before:] + late
-    return clock
+    windows, cpus = busy.shape[-2:]
+    runs = math.prod(busy.shape[:-2])
+    clock, waited = np.empty((runs, windows, cpus)), np.empty((runs, cpus))
+    run_off(np.ascontiguousarray(busy).reshape(clock.shape), meets, members, clock, waited)
+    return Execution(clock.reshape(busy.shape), waited.reshape(*busy.shape[:-2], cpus))

@@ -58,3 +58,39 @@ def test_meetings_only_add_waiting(busy: np.ndarray, meets: np.ndarray) -> None:
     assert done.ends == pytest.approx(busy.sum(axis=0) + done.waited)
     assert (done.waited >= 0).all()
     assert done.ends.max() <= busy.max(axis=1).sum() * (1 + 1e-9)  # all meeting at the end of every window
+
+
+def ends_one_by_one(busy: np.ndarray, meets: np.ndarray, members: np.ndarray) -> list[float]:
+    """The naive twin: window after window, virtual machine after virtual machine."""
+    clocks = [0.0] * busy.shape[1]
+    shared = {cpu for cpu in range(len(clocks)) if sum(members[:, cpu]) > 1}
+    for window, times in enumerate(busy.tolist()):
+        clocks = [clock + time for clock, time in zip(clocks, times, strict=True)]
+        for vm, of_vm in enumerate(members):
+            cpus = [cpu for cpu in range(len(clocks)) if of_vm[cpu]]
+            slowest = max((clocks[cpu] for cpu in cpus), default=0.0)
+            for cpu in cpus:
+                if meets[window, vm, cpu] and cpu not in shared:
+                    clocks[cpu] = slowest
+    return clocks
+
+
+@given(
+    arrays.arrays(float, (5, 4), elements=st.floats(0, 1e6)),
+    arrays.arrays(bool, (5, 2, 4)),
+    arrays.arrays(bool, (2, 4)),
+)
+def test_cpus_finish_as_if_one_went_through_the_windows(
+    busy: np.ndarray, meets: np.ndarray, members: np.ndarray
+) -> None:
+    assert executed(busy, meets, members).ends == pytest.approx(ends_one_by_one(busy, meets, members))
+
+
+def test_leading_axes_are_runs_of_their_own() -> None:
+    busy = np.array([[[10.0, 1.0], [1.0, 10.0]], [[1.0, 2.0], [3.0, 4.0]]])
+    meets = meeting((False, True), (False, False))
+    together = executed(busy, meets, ONE_VM)
+    for run in range(2):
+        alone = executed(busy[run], meets, ONE_VM)
+        assert (together.clock[run] == alone.clock).all()
+        assert (together.waited[run] == alone.waited).all()
