@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from discotrace.analysis.accounts import Account, Amounts, flattened, total
 from discotrace.analysis.pricing import (
     CLASS_OF_KEY,
     CONTEXTS,
@@ -19,10 +20,10 @@ from discotrace.analysis.pricing import (
     price_list,
 )
 from discotrace.analysis.site import Site
-from discotrace.replay.counts import EVENT_NAMES, N_LOCKS, OTHER_LOCK, Event
+from discotrace.analysis.sums import Sums
+from discotrace.replay.counts import EVENT_NAMES, N_LOCKS, Event
 
 INTERVALS = 32  # stretches of a run for which waiting is solved; windows are grouped into so many at most
-KEPT_LOCKS = slice(1, OTHER_LOCK)  # locks that CPUs queue for; all others are one number, each held by few
 PLACED = {  # events that are summed by their place, and what the sum is called
     EVENT_NAMES.index("lock_acquires"): "acquires",
     EVENT_NAMES.index("memory_requests"): "requests",
@@ -99,16 +100,27 @@ class Ledger:
         is_miss: Flags = self.miss_class != FREE
         return is_miss
 
-    def ns(self, units: Floats) -> Floats:
-        """Time of each counter for prices [len(KEYS)] in ns."""
-        return self.count * units[self.price]
+    @cached_property
+    def sums(self) -> Sums:
+        """What is summed for any prices."""
+        return Sums(self)
 
-    def time_by(self, units: Floats, *axes: tuple[Codes, int]) -> Floats:
-        """Time for prices [len(KEYS)] in ns, summed by the axes."""
-        return total(flattened(*axes), self.ns(units), tuple(size for _, size in axes))
+    def account(self, *axes: tuple[Codes, int], only: Flags | None = None) -> Account:
+        """Counters summed by the axes: all, or those for which ``only`` is true."""
+        shape = tuple(size for _, size in axes)
+        place, places = flattened(*axes), math.prod(shape)
+        waits_at = (self.interval, self.intervals), (self.cpu, self.site.cpus), (self.miss_class, MISS_CLASSES)
+        column, columns = flattened(*waits_at), math.prod(size for _, size in waits_at)
+        chosen = np.ones(len(place), np.bool_) if only is None else only
+        missed = chosen & self.is_miss
+        return Account(
+            shape,
+            Amounts.summed(place[chosen], self.price[chosen], self.count[chosen], (places, len(KEYS))),
+            Amounts.summed(place[missed], column[missed], self.count[missed], (places, columns)),
+        )
 
     def units_by(self, *axes: tuple[Codes, int]) -> Floats:
-        """Events of each price, summed by the axes: [..., len(KEYS)]. Times prices they are the time."""
+        """Events of each price, summed by the axes: [..., len(KEYS)]."""
         return total(flattened(*axes, (self.price, len(KEYS))), self.count, (*(size for _, size in axes), len(KEYS)))
 
     def misses_by(self, *axes: tuple[Codes, int]) -> Floats:
@@ -180,24 +192,6 @@ def columns(counts: pl.DataFrame) -> Columns:
         pl.col("count").cast(pl.Float64),
     )
     return Columns(**{name: codes[name].to_numpy() for name in codes.columns})
-
-
-def flattened(*axes: tuple[Codes, int]) -> Codes:
-    """Places in a flattened array whose axes are given as (codes, size)."""
-    place, _ = axes[0]
-    for codes, size in axes[1:]:
-        place = place * size + codes
-    return place
-
-
-def total(place: Codes, values: Floats, shape: tuple[int, ...]) -> Floats:
-    """Values summed by their place in a flattened array, in the order in which they come.
-
-    Polars would add in an order that depends on how many threads it has, and a sum of floats then ends in other
-    digits on another computer.
-    """
-    sums: Floats = np.bincount(place, values, math.prod(shape)).astype(np.float64).reshape(shape)
-    return sums
 
 
 def _free_spins(of: Columns, seats: tuple[int, int]) -> Flags:

@@ -6,78 +6,71 @@ held by nobody else.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from discotrace.analysis.ledger import KEPT_LOCKS, Ledger
-from discotrace.analysis.prices import LockPrices
-from discotrace.analysis.pricing import Codes, Floats
+from discotrace.analysis.ledger import Ledger
+from discotrace.analysis.price_points import PricePoints
+from discotrace.analysis.pricing import Codes, Flags, Floats
 from discotrace.analysis.queues import waiting_per_visit
-from discotrace.replay.counts import N_LOCKS
+
+
+class LockTimes(Protocol):
+    """The price of waiting for locks, as in ``prices.LockPrices``: a number, or an array of them."""
+
+    @property
+    def handoff_ns(self) -> float | Floats:
+        """Time from the release of a lock until another CPU has it."""
 
 
 @dataclass(frozen=True)
 class Sections:
     """Sections in which CPUs of several hold a lock, by network: an interval of a virtual machine.
 
-    ``place``: which of the [intervals x VMs] networks there are; ``acquires`` and ``held_ns`` [networks, CPUs, locks]:
-    how often locks were taken and for how long they were held, without waiting for memory; ``misses`` [networks, CPUs,
-    locks, MISS_CLASSES] made meanwhile; ``handoff_ns``.
+    ``place``: which of the [intervals x VMs] networks there are, of ``shape`` [intervals, VMs, CPUs]; ``acquires`` [n,
+    networks, CPUs, locks]: how often locks were taken, ``taken`` [networks, locks] by all CPUs, at least once;
+    ``held_ns`` [n, networks, CPUs, locks]: for how long they were held, without waiting for memory; ``handoff_ns`` [n].
     """
 
     place: Codes
     shape: tuple[int, int, int]
     acquires: Floats
+    taken: Floats
     held_ns: Floats
-    misses: Floats
-    handoff_ns: float
+    handoff_ns: Floats
 
 
-def is_priced(prices: LockPrices) -> bool:
+def is_priced(prices: LockTimes) -> bool | Flags:
     """Whether CPUs wait for locks at these prices."""
     return prices.handoff_ns > 0
 
 
-def sections_of(ledger: Ledger, prices: LockPrices, units: Floats) -> Sections | None:
-    """The sections of each virtual machine; None if their time has no price or no two CPUs take locks."""
-    acquires = ledger.acquires[..., KEPT_LOCKS]
-    intervals, vms, cpus, locks = acquires.shape
-    acquires = acquires.reshape(intervals * vms, cpus, locks)
-    place = np.flatnonzero((acquires.sum(axis=2) > 0).sum(axis=1) > 1)
-    if not is_priced(prices) or not len(place):
+def sections_of(ledger: Ledger, points: PricePoints) -> Sections | None:
+    """The sections of each virtual machine, whose time has a price; None if no two CPUs take locks."""
+    sums = ledger.sums
+    if not len(sums.lock_networks):
         return None
-    axes = (
-        (ledger.interval, intervals),
-        (ledger.vm, vms),
-        (ledger.cpu, cpus),
-        (ledger.lock, N_LOCKS),
-    )
-    held = ledger.time_by(units, *axes).reshape(intervals * vms, cpus, N_LOCKS)
-    misses = ledger.misses_by(*axes).reshape(intervals * vms, cpus, N_LOCKS, -1)
-    return Sections(
-        place,
-        (intervals, vms, cpus),
-        acquires[place],
-        held[place][:, :, KEPT_LOCKS],
-        misses[place][:, :, KEPT_LOCKS],
-        prices.handoff_ns,
-    )
+    held_ns = sums.by_lock.unhindered_ns(points.unit_ns)
+    acquires = np.empty_like(held_ns)
+    acquires[:] = sums.acquires
+    taken = np.maximum(sums.acquires.sum(axis=1), 1)
+    return Sections(sums.lock_networks, ledger.acquires.shape[:3], acquires, taken, held_ns, points.handoff_ns)
 
 
-def waits_for_locks(sections: Sections, spans: Floats, of_misses: Floats, before: Floats) -> Floats:
-    """Waiting for all locks [intervals, VMs, CPUs] in ns for CPUs whose intervals take ``spans`` [intervals, CPUs].
+def waits_for_locks(sections: Sections, spans: Floats, held: Floats, before: Floats) -> Floats:
+    """Waiting for all locks [n, intervals, VMs, CPUs] in ns.
 
-    ``of_misses`` [intervals, CPUs, MISS_CLASSES]: waiting for memory per miss; ``before``: the result that is part of
-    these spans.
+    ``spans`` [n, intervals, CPUs]: how long intervals of CPUs take; ``held``: ``Sections.held_ns`` with waiting for
+    memory; ``before``: the result that is part of the spans.
     """
+    points = len(spans)
     intervals, vms, cpus = sections.shape
-    interval = sections.place // vms
-    held = sections.held_ns + (sections.misses * of_misses[interval][:, :, None]).sum(axis=-1)
-    taken = sections.acquires.sum(axis=1)
-    service = held.sum(axis=1) / np.where(taken > 0, taken, 1) + sections.handoff_ns
-    inside = (sections.acquires * service[:, None]).sum(axis=-1)
-    think = np.maximum(spans[interval] - inside - before.reshape(-1, cpus)[sections.place], 0)
-    waits = waiting_per_visit(think, sections.acquires, service, np.zeros_like(sections.acquires))
-    result = np.zeros((intervals * vms, cpus))
-    result[sections.place] = (sections.acquires * waits).sum(axis=-1)
-    return result.reshape(sections.shape)
+    service = held.sum(axis=2) / sections.taken + sections.handoff_ns[:, None, None]
+    inside = (sections.acquires * service[:, :, None]).sum(axis=-1)
+    waited = before.reshape(points, -1, cpus)[:, sections.place]
+    think = np.maximum(spans[:, sections.place // vms] - inside - waited, 0)
+    waits = waiting_per_visit(think, sections.acquires, service, np.zeros_like(held))
+    result = np.zeros((points, intervals * vms, cpus))
+    result[:, sections.place] = (sections.acquires * waits).sum(axis=-1)
+    return result.reshape(points, *sections.shape)

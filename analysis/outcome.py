@@ -4,29 +4,24 @@ Execution time and its parts, overheads, remote-miss ratio, rates, time per OS s
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
-from discotrace.analysis.ledger import Columns, Ledger, arranged, columns, flattened, total
+from discotrace.analysis.accounts import total
+from discotrace.analysis.ledger import Columns, Ledger, arranged, columns
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import ALL_PARTS, CONTEXTS, KEYS, PARTS, Floats
+from discotrace.analysis.pricing import ALL_PARTS, CONTEXTS, STALLS, Floats
 from discotrace.analysis.site import Site
 from discotrace.analysis.waiting import Timing, timing
-from discotrace.replay.counts import EVENT_NAMES, MONITOR, Event
+from discotrace.replay.counts import EVENT_NAMES, Event
 
 ACCESSES = ("fetch", "load", "store")
 MISSES = ("local", "remote", "dirty_local", "dirty_remote")
 ACTIONS = ("hot_pages", "migrations", "replications", "collapses", "cow_faults", "shootdowns")
 HANDLER = CONTEXTS.index("kernel:utlb_miss")
 OF_HANDLER = [Event.GUEST_REFILLS, Event.SOFTWARE_TLB_HITS]
-IS_MONITOR = np.array([int(part.startswith("monitor")) for part in PARTS])
-STALL_PARTS = [PARTS.index("user_stall"), PARTS.index("kernel_stall")]
-STALLS = {
-    "second_level": ("l2.hit_ns",),
-    "local": ("memory.local_ns", "memory.dirty_local_ns", "memory.upgrade_local_ns"),
-    "remote": ("memory.remote_ns", "memory.dirty_remote_ns", "memory.upgrade_remote_ns"),
-}
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,26 @@ class Counted:
     columns: Columns
     ledger: Ledger
 
+    @cached_property
+    def totals(self) -> dict[str, int]:
+        """Sum of each event."""
+        return event_totals(self.columns)
+
+    @cached_property
+    def actions_by_cpu(self) -> dict[str, list[int]]:
+        """Sum of each action, by CPU."""
+        cpus = self.ledger.site.cpus
+        sums = total(self.columns.event * cpus + self.columns.cpu, self.columns.count, (len(EVENT_NAMES), cpus))
+        return {action: [int(count) for count in sums[EVENT_NAMES.index(action)]] for action in ACTIONS}
+
+    @cached_property
+    def entries(self) -> Floats:
+        """Entries per context; those of the refill handler are the TLB misses of user and KSEG2 addresses."""
+        of = self.columns
+        is_entry = of.event == Event.SERVICE_ENTRIES
+        is_entry |= np.isin(of.event, OF_HANDLER) & (of.context == HANDLER)
+        return total(of.context[is_entry], of.count[is_entry], (len(CONTEXTS),))
+
 
 def counted(system: str, counts: pl.DataFrame, site: Site) -> Counted:
     """Arrange the counts of one system (window, cpu, vm, lock, context, event, at, count) that ran at a site."""
@@ -85,29 +100,28 @@ def outcome(system: str, counts: pl.DataFrame, site: Site, prices: Prices) -> Ou
 
 def outcome_of(made: Counted, prices: Prices) -> Outcome:
     """Price counts that are arranged."""
-    of, site = made.columns, made.ledger.site
     timed = timing(made.ledger, prices)
-    total_ns = timed.total_ns
+    total_ns, totals = timed.total_ns, made.totals
     parts = timed.parts_ns()
-    totals = event_totals(of)
     kernel = parts["kernel"] + parts["kernel_stall"]
     monitor = sum(ns for part, ns in parts.items() if part.startswith("monitor"))
-    by_cpu = _actions_by_cpu(of, site.cpus)
     return Outcome(
         system=made.ledger.system,
-        cpus=site.cpus,
+        cpus=made.ledger.site.cpus,
         time_ms=total_ns / 1e6,
         parts_ms={part: parts[part] / 1e6 for part in ALL_PARTS},
-        stalls_ms=_stalls_ms(timed),
+        stalls_ms=dict(zip(STALLS, timed.times.stalls_ms()[0].tolist(), strict=True)),
         kernel_percent=_share(100 * kernel, total_ns),
         monitor_percent=_share(100 * monitor, total_ns),
         remote_miss_ratio=_share(_l2(totals, "remote") + _l2(totals, "dirty_remote"), _l2_misses(totals)),
         memory_busy_ratio=timed.utilisation(),
         rates=_rates(totals),
         actions_per_second={action: _share(totals[action] * 1e9, total_ns) for action in ACTIONS},
-        actions_per_second_by_cpu={a: [_share(n * 1e9, total_ns) for n in by_cpu[a]] for a in ACTIONS},
-        totals=totals,
-        services=_services(of, timed),
+        actions_per_second_by_cpu={
+            action: [_share(n * 1e9, total_ns) for n in by_cpu] for action, by_cpu in made.actions_by_cpu.items()
+        },
+        totals=dict(totals),
+        services=_services(made.entries, timed),
     )
 
 
@@ -115,19 +129,6 @@ def event_totals(of: Columns) -> dict[str, int]:
     """Sum of each event over windows, CPUs, virtual machines, locks and contexts."""
     sums = total(of.event, of.count, (len(EVENT_NAMES),))
     return {event: int(count) for event, count in zip(EVENT_NAMES, sums, strict=True)}
-
-
-def _actions_by_cpu(of: Columns, cpus: int) -> dict[str, list[int]]:
-    sums = total(of.event * cpus + of.cpu, of.count, (len(EVENT_NAMES), cpus))
-    return {action: [int(count) for count in sums[EVENT_NAMES.index(action)]] for action in ACTIONS}
-
-
-def _stalls_ms(timed: Timing) -> dict[str, float]:
-    ledger = timed.model.ledger
-    place = flattened((ledger.part, len(PARTS)), (ledger.price, len(KEYS)))
-    sums = total(place, timed.counter_ns, (len(PARTS), len(KEYS)))
-    stalls = sums[STALL_PARTS].sum(axis=0) / ledger.site.cpus / 1e6
-    return {where: float(sum(stalls[KEYS.index(key)] for key in keys)) for where, keys in STALLS.items()}
 
 
 def _share(part: float, whole: float) -> float:
@@ -160,12 +161,8 @@ def _rates(t: dict[str, int]) -> dict[str, float]:
     }
 
 
-def _services(of: Columns, timed: Timing) -> list[ServiceTime]:
-    ledger = timed.model.ledger
-    by_monitor = IS_MONITOR[ledger.part]
-    service = np.where(ledger.context < MONITOR, ledger.context, ledger.context - MONITOR)
-    spent = total(flattened((service, len(CONTEXTS)), (by_monitor, 2)), timed.counter_ns, (len(CONTEXTS), 2))
-    entered = _entries(of)
+def _services(entered: Floats, timed: Timing) -> list[ServiceTime]:
+    spent = timed.model.time_of(timed.model.sums.by_service, timed.times.waits)[0]
     found = [
         ServiceTime(
             service=CONTEXTS[context].removeprefix("kernel:"),
@@ -176,10 +173,3 @@ def _services(of: Columns, timed: Timing) -> list[ServiceTime]:
         for context in np.flatnonzero(entered)
     ]
     return sorted(found, key=lambda one: one.service)
-
-
-def _entries(of: Columns) -> Floats:
-    """Entries per context; those of the refill handler are the TLB misses of user and KSEG2 addresses."""
-    is_entry = of.event == Event.SERVICE_ENTRIES
-    is_entry |= np.isin(of.event, OF_HANDLER) & (of.context == HANDLER)
-    return total(of.context[is_entry], of.count[is_entry], (len(CONTEXTS),))

@@ -5,7 +5,7 @@ A key is either structural (``discotrace.replay.machine``: another replay) or a 
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from discotrace.tracegen.errors import ConfigError
@@ -123,7 +123,7 @@ class Prices:
 
     def to_tables(self) -> dict[str, dict[str, float]]:
         """The inverse of ``from_tables``."""
-        return asdict(self)
+        return {name: dict(vars(table)) for name, table in vars(self).items()}
 
     @property
     def cycle_ns(self) -> float:

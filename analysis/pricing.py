@@ -3,6 +3,7 @@
 Prices of what CPUs do. What they wait for (memory under load, kernel locks, disks) is in ``waiting``.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -37,6 +38,13 @@ PARTS = (
 SYNC_PART = "sync"
 IDLE_PART = "idle"
 ALL_PARTS = (*PARTS[:4], SYNC_PART, *PARTS[4:], IDLE_PART)
+IS_MONITOR = np.array([int(part.startswith("monitor")) for part in PARTS])
+STALL_PARTS = [PARTS.index("user_stall"), PARTS.index("kernel_stall")]
+STALLS = {  # of user and kernel, by who served them, and the prices that say so
+    "second_level": ("l2.hit_ns",),
+    "local": ("memory.local_ns", "memory.dirty_local_ns", "memory.upgrade_local_ns"),
+    "remote": ("memory.remote_ns", "memory.dirty_remote_ns", "memory.upgrade_remote_ns"),
+}
 NATIVE = "native"
 LEFT_ALONE = ("WRITTEN", "CAPPED", "FULL", "PINNED", "OTHER")  # why a hot page stays where it is
 CONTEXTS = [*CONTEXT_NAMES, ANY_CONTEXT]
@@ -124,13 +132,15 @@ def tariffs(system: str) -> list[Tariff]:
 
 def unit_ns(prices: Prices) -> Floats:
     """What one event of each key costs, in ns: [len(KEYS)]."""
-    tables = prices.to_tables()
-    per_unit = {"ns": 1.0, "us": 1000.0, "cycles": prices.cycle_ns, "instruction": prices.cycle_ns}
-    units = []
-    for key in KEYS:
-        table, name = key.split(".")
-        units.append(tables[table][name] * per_unit[name.rpartition("_")[2]])
-    return np.array(units)
+    return np.array(units_ns(prices.to_tables()))
+
+
+def units_ns(tables: Mapping[str, Mapping[str, float | Floats]]) -> list[float | Floats]:
+    """The same one by one for tables of prices, each a number or an array."""
+    cycle_ns = 1000 / tables["cpu"]["clock_mhz"]
+    lengths = {"ns": 1.0, "us": 1000.0, "cycles": cycle_ns, "instruction": cycle_ns}
+    names = [key.split(".") for key in KEYS]
+    return [tables[table][name] * lengths[name.rpartition("_")[2]] for table, name in names]
 
 
 def tariff_in(context: int, tariff: Tariff) -> Tariff:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from discotrace.analysis.ledger import flattened, ledger, total
+from discotrace.analysis.accounts import flattened, total
+from discotrace.analysis.ledger import ledger
 from discotrace.analysis.paper.evaluation import Priced
 from discotrace.analysis.pricing import CONTEXTS
 from discotrace.analysis.pricing import PARTS as PARTS_OF_TIME

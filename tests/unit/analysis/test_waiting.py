@@ -12,7 +12,7 @@ from discotrace.analysis import ledger as ledgers
 from discotrace.analysis import queues
 from discotrace.analysis.ledger import Ledger
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import KEYS
+from discotrace.analysis.pricing import KEYS, PARTS
 from discotrace.analysis.waiting import timing
 from tests.unit.analysis.waits import OFF, arranged, misses, priced, rows, sections
 
@@ -110,6 +110,25 @@ def test_the_answer_hardly_depends_on_how_windows_are_grouped(monkeypatch: pytes
         times.append(timing(arranged(*frames, jobs=2), priced(**WAITING)).total_ns)
     assert times == pytest.approx([times[-1]] * 4, rel=0.02)
     assert times[-1] > 1.1 * timing(arranged(*frames, jobs=2), priced()).total_ns
+
+
+@given(unlike(), st.sampled_from([*KEYS, *(key.replace("__", ".") for key in WAITING)]))
+@settings(max_examples=20, deadline=None)
+def test_what_was_priced_before_changes_nothing(one: Ledger, key: str) -> None:
+    prices = priced(**WAITING)
+    first = timing(one, prices)
+    timing(one, dearer(prices, key))
+    again = timing(one, prices)
+    assert again.parts_ns() == first.parts_ns()
+    assert (again.counter_ns == first.counter_ns).all()
+
+
+@given(unlike())
+@settings(max_examples=20, deadline=None)
+def test_parts_are_the_sums_of_their_counters(one: Ledger) -> None:
+    time = timing(one, priced(**WAITING))
+    sums = np.bincount(one.part, time.counter_ns, len(PARTS)) / one.site.cpus
+    assert [time.parts_ns()[part] for part in PARTS] == pytest.approx(sums)
 
 
 def test_where_the_approximation_finds_nothing_equal_cpus_are_solved_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
