@@ -111,10 +111,11 @@ def _apply(tables: Tables, change: str) -> None:
         raise ConfigError(f"--set {change!r}: unknown key {table}.{key}{_hint(key, known)}")
     values = tables.setdefault(table, {})
     if isinstance(values, dict):  # else the file has a value where a table belongs, which ``split`` says
-        values[key] = _value(text.strip())
+        values[key] = parse_value(text.strip())
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
+    """A TOML value, or where the text is none, the text."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -60,11 +60,23 @@ def join_systems(tables: dict[str, pa.Table]) -> pa.Table:
     return pa.concat_tables(labelled).unify_dictionaries()
 
 
+def as_bytes(counts: CountsFile) -> bytes:
+    """What is in the file that ``write`` makes."""
+    sink = pa.BufferOutputStream()
+    _write(counts, sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
 def write(path: str | os.PathLike[str], counts: CountsFile) -> None:
     """Write the file, whole or not at all. Raises OutputError."""
-    metadata = {METADATA_KEY: json.dumps(counts.about)}
     with atomic_path(path) as temporary, output_errors(path):
-        pq.write_table(counts.table.replace_schema_metadata(metadata), temporary, compression="zstd")
+        _write(counts, temporary)
+
+
+def _write(counts: CountsFile, sink: os.PathLike[str] | pa.NativeFile) -> None:
+    metadata = {METADATA_KEY: json.dumps(counts.about)}
+    pq.write_table(counts.table.replace_schema_metadata(metadata), sink, compression="zstd")
 
 
 def read(path: str | os.PathLike[str]) -> CountsFile:

@@ -3,6 +3,7 @@
 Execution time and its parts, overheads, remote-miss ratio, rates, time per OS service.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -113,9 +114,9 @@ def outcome_of(made: Counted, prices: Prices) -> Outcome:
         stalls_ms=dict(zip(STALLS, timed.times.stalls_ms()[0].tolist(), strict=True)),
         kernel_percent=_share(100 * kernel, total_ns),
         monitor_percent=_share(100 * monitor, total_ns),
-        remote_miss_ratio=_share(_l2(totals, "remote") + _l2(totals, "dirty_remote"), _l2_misses(totals)),
+        remote_miss_ratio=remote_miss_ratio(totals),
         memory_busy_ratio=timed.utilisation(),
-        rates=_rates(totals),
+        rates=rates(totals),
         actions_per_second={action: _share(totals[action] * 1e9, total_ns) for action in ACTIONS},
         actions_per_second_by_cpu={
             action: [_share(n * 1e9, total_ns) for n in by_cpu] for action, by_cpu in made.actions_by_cpu.items()
@@ -135,15 +136,21 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def _l2(totals: dict[str, int], where: str) -> int:
+def _l2(totals: Mapping[str, int], where: str) -> int:
     return sum(totals[f"l2_{access}_{where}"] for access in ACCESSES)
 
 
-def _l2_misses(totals: dict[str, int]) -> int:
+def _l2_misses(totals: Mapping[str, int]) -> int:
     return sum(_l2(totals, where) for where in MISSES)
 
 
-def _rates(t: dict[str, int]) -> dict[str, float]:
+def remote_miss_ratio(totals: Mapping[str, int]) -> float:
+    """Misses that another node's memory or caches served, of all L2 misses."""
+    return _share(_l2(totals, "remote") + _l2(totals, "dirty_remote"), _l2_misses(totals))
+
+
+def rates(t: Mapping[str, int]) -> dict[str, float]:
+    """Rates of misses, from the sum of each event."""
     misses = t["tlb_misses"] + t["tlb_invalid"]
     fetches = t["l1i_hits"] + t["l1i_misses"]
     data_misses = t["l1d_load_misses"] + t["l1d_store_misses"]

@@ -21,11 +21,15 @@ JSON_SCHEMA = 3
 
 def outcomes(counts: CountsFile) -> list[Outcome]:
     """One outcome per system of a counts file, priced with the configuration that it carries."""
-    configuration = from_tables(counts.about["configuration"])
-    site = Site(
-        configuration.machine, counts.about["instances"], counts.about.get("jobs"), counts.about.get("runs_on", False)
-    )
-    return [outcome(system, counts.of_system(system), site, configuration.prices) for system in counts.about["systems"]]
+    site, prices = site_of(counts), from_tables(counts.about["configuration"]).prices
+    return [outcome(system, counts.of_system(system), site, prices) for system in counts.about["systems"]]
+
+
+def site_of(counts: CountsFile) -> Site:
+    """Where the counts of a file were made."""
+    about = counts.about
+    machine = from_tables(about["configuration"]).machine
+    return Site(machine, about["instances"], about.get("jobs"), about.get("runs_on", False))
 
 
 def slowdown(one: Outcome, first: Outcome) -> float:

@@ -98,10 +98,12 @@ def replay_runs(
     on_rows: Callable[[int], None],
     batch_rows: int = BATCH_ROWS,
     crash: Crash | None = None,
+    threads: int | None = None,
 ) -> list[Replayed]:
     """Make several replays of a trace side by side.
 
-    ``window`` in instructions; ``on_rows`` is told how many more rows all of them have replayed.
+    ``window`` in instructions; ``on_rows`` is told how many more rows all of them have replayed; ``threads`` that
+    replay, beside the one that decodes: by default one for each front.
     Raises TraceError with the place in the file for a row that breaks the format, ConfigError for what cannot be built
     or does not fit into the machine.
     """
@@ -110,10 +112,10 @@ def replay_runs(
     places = fronts(runs)
     replays = [_new_replay(meta, [runs[place] for place in front], window, crash) for front in places]
     labels = [runs[front[0]].label for front in places]
-    with ThreadPoolExecutor(len(replays)) as threads:
+    with ThreadPoolExecutor(threads or len(replays)) as pool:
         for rows in reader.batches(batch_rows):
             try:
-                _feed_all(threads, labels, replays, rows)
+                _feed_all(pool, labels, replays, rows)
             except RowFault as fault:
                 raise TraceError(f"{reader.source}: {reader.locate(fault.row)}: {fault.message}") from fault
             on_rows(len(rows.kind))
@@ -130,13 +132,13 @@ def _new_replay(meta: TraceMeta, runs: Sequence[Run], window: int, crash: Crash 
     return Replay(meta, new_system(first.system, meta, first.machine, first.history, beside), window, crash)
 
 
-def _feed_all(threads: ThreadPoolExecutor, labels: list[str], replays: list[Replay], rows: Rows) -> None:
-    futures: list[Future[None]] = [threads.submit(replay.feed, rows) for replay in replays]
+def _feed_all(pool: ThreadPoolExecutor, labels: list[str], replays: list[Replay], rows: Rows) -> None:
+    futures: list[Future[None]] = [pool.submit(replay.feed, rows) for replay in replays]
     for label, future in zip(labels, futures, strict=True):
         try:
             future.result()
         except ConfigError as fault:
-            raise ConfigError(f"{label}: {fault}") from fault
+            raise ConfigError(f"{label}: {fault}" if label else str(fault)) from fault
 
 
 def native_services(trace: str | os.PathLike[str], configuration: Configuration) -> dict[str, ServiceTime]:

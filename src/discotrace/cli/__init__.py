@@ -22,6 +22,7 @@ from discotrace.cli.paper import paper
 from discotrace.cli.price import price
 from discotrace.cli.replay import replay
 from discotrace.cli.show_config import show_config
+from discotrace.cli.sweep import sweep
 from discotrace.cli.validate import validate
 from discotrace.tracegen.errors import DiscotraceError
 from discotrace.version import VERSION
@@ -66,7 +67,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (replay, price, memory, explain, info, validate, show_config, generate, calibrate, paper):
+for verb in (replay, price, sweep, memory, explain, info, validate, show_config, generate, calibrate, paper):
     app.command()(_with_exit_code(verb))
 app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 

@@ -1,0 +1,97 @@
+"""What a sweep will take, said before it begins: replays, time, memory."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from discotrace.analysis.fronts import Run, fronts
+from discotrace.analysis.run import new_system
+from discotrace.analysis.sweep.plan import Plan, Wanted
+from discotrace.analysis.sweep.warm import is_warm
+from discotrace.replay.engine import Replay
+from discotrace.replay.lane_layout import lines_of
+from discotrace.replay.machine import Machine
+from discotrace.tracegen.reader import TraceReader
+
+TRIAL_BATCHES = 2  # of the trace, to find out how fast this computer replays it now
+TYPICAL_NS_PER_ROW = 60.0  # where nothing is compiled yet; docs/performance.md
+LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md
+REPLAY_S, POINT_S = 0.1, 0.003  # to arrange counts for pricing; to price a point with waiting
+WORKER_MIB = 420  # a worker with the libraries, a batch and the kernels, before its caches; docs/performance.md
+TAG_BYTES = 8
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``replays``: distinct ones; ``missing``: those without counts; ``fronts``: groups that share what comes before
+    the caches; ``measured``: whether the speed was tried, or is a typical one."""
+
+    points: int
+    impossible: int
+    replays: int
+    missing: int
+    fronts: int
+    seconds: float
+    memory_mib: float
+    measured: bool
+
+
+def estimated(plan: Plan, counted: set[str], workers: int) -> Estimate:
+    """What is left of a plan if these replays are counted. Replays the beginning of its first trace to find out."""
+    missing = [one for one in plan.replays if one.key not in counted]
+    groups = _groups(missing)
+    measured = bool(missing) and is_warm(sorted({one.system for one in missing}))
+    ns_per_row = {one.system: _ns_per_row(one) if measured else TYPICAL_NS_PER_ROW for one in _first_of_each(missing)}
+    replaying = sum(
+        group[0].trace.rows * ns_per_row[group[0].system] / 1e9 * (1 + LANE_SHARE * (len(group) - 1))
+        for group in groups
+    )
+    pricing = len(plan.replays) * REPLAY_S + plan.points.height * POINT_S
+    largest = max((sum(_tag_mib(one.configuration.machine) for one in group) for group in groups), default=0.0)
+    return Estimate(
+        points=plan.points.height,
+        impossible=plan.skipped.height,
+        replays=len(plan.replays),
+        missing=len(missing),
+        fronts=len(groups),
+        seconds=(replaying + pricing) / workers,
+        memory_mib=workers * (WORKER_MIB + largest),
+        measured=measured,
+    )
+
+
+def _groups(missing: Sequence[Wanted]) -> list[list[Wanted]]:
+    by_trace: dict[str, list[Wanted]] = {}
+    for one in missing:
+        by_trace.setdefault(one.trace.source, []).append(one)
+    found = []
+    for of_trace in by_trace.values():
+        runs = [Run(one.key, one.system, one.configuration.machine) for one in of_trace]
+        found += [[of_trace[place] for place in front] for front in fronts(runs)]
+    return found
+
+
+def _first_of_each(missing: Sequence[Wanted]) -> list[Wanted]:
+    return list({one.system: one for one in reversed(missing)}.values())
+
+
+def _ns_per_row(wanted: Wanted) -> float:
+    """How long a row of the beginning of the trace takes."""
+    with TraceReader(wanted.trace.source) as reader:
+        machine = wanted.configuration.machine
+        replay = Replay(reader.meta, new_system(wanted.system, reader.meta, machine), 1 << 40)
+        rows = 0
+        began = time.perf_counter()
+        for batch in islice(reader.batches(), TRIAL_BATCHES):
+            replay.feed(batch)
+            rows += len(batch.kind)
+        return (time.perf_counter() - began) * 1e9 / max(1, rows)
+
+
+def _tag_mib(machine: Machine) -> float:
+    """Memory for the tags of all caches."""
+    caches = machine.caches
+    lines = sum(lines_of(cache) for cache in (caches.l1i, caches.l1d, caches.l2))
+    return machine.cpu.count * lines * TAG_BYTES / MIB

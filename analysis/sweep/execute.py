@@ -1,0 +1,208 @@
+"""Carries a sweep out: replays what has no counts yet, prices blocks as their counts come, keeps all at once."""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from discotrace.analysis.fronts import Run, fronts
+from discotrace.analysis.sweep.blocks import Block, Pricing, price
+from discotrace.analysis.sweep.counting import Counted, Counting, count
+from discotrace.analysis.sweep.folder import SweepFolder
+from discotrace.analysis.sweep.plan import Wanted
+from discotrace.analysis.sweep.warm import is_warm, warm
+from discotrace.analysis.sweep.workers import Failed, Lost, News, Rows, Task, Workers
+from discotrace.tracegen.errors import DiscotraceError
+
+PATIENCE = 60.0  # seconds to wait for news; a worker that dies is news too
+LIVES = 2  # a replay whose workers died so often is given up
+TASKS_PER_WORKER = 4  # as many at least, so that no worker waits long for the others at the end
+MOST_FRONTS = 4  # of one task: with more the decoding that they share is a small part already
+
+
+class Watcher(Protocol):
+    """Who is told how far a sweep is."""
+
+    def rows(self, count: int) -> None:
+        """So many more rows of replays are done; less than nothing if a worker died and they are lost."""
+
+    def replays(self, count: int) -> None:
+        """So many more replays are counted, or cannot be."""
+
+    def points(self, count: int) -> None:
+        """So many more points are priced."""
+
+    def trouble(self, what: str) -> None:
+        """Something went wrong that does not stop the sweep."""
+
+    def compiling(self) -> None:
+        """What the workers need is being compiled."""
+
+
+@dataclass
+class Found:
+    """What has come of a sweep so far: keys of priced blocks by their place, and why replays have no counts."""
+
+    blocks: dict[int, str] = field(default_factory=dict)
+    impossible: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is to be done: replays without counts, and blocks, of which some may be priced already."""
+
+    missing: list[Wanted]
+    blocks: list[Block]
+
+
+def tasks_of(missing: Sequence[Wanted], window: int, folder: SweepFolder | None, workers: int) -> list[Counting]:
+    """Replays in tasks of one trace each. What shares a front is together; several fronts share the decoding.
+
+    So many fronts in a task that each worker has a few tasks all the same.
+    """
+    by_trace: dict[str, list[Wanted]] = {}
+    for one in missing:
+        by_trace.setdefault(one.trace.source, []).append(one)
+    parts = [part for of_trace in by_trace.values() for part in _fronts(of_trace)]
+    together = min(MOST_FRONTS, max(1, len(parts) // (TASKS_PER_WORKER * workers)))
+    found: list[Counting] = []
+    for part in parts:
+        last = found[-1] if found else None
+        if last and last.wanted[0].trace == part[0].trace and len(_fronts(last.wanted)) < together:
+            found[-1] = Counting((*last.wanted, *part), window, folder)
+        else:
+            found.append(Counting(tuple(part), window, folder))
+    return found
+
+
+def _fronts(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
+    runs = [Run(one.key, one.system, one.configuration.machine) for one in wanted]
+    return [[wanted[place] for place in front] for front in fronts(runs)]
+
+
+class Execution:
+    """The tasks of a sweep and what becomes of them."""
+
+    def __init__(self, work: Work, folder: SweepFolder, window: int, workers: Workers, watcher: Watcher) -> None:
+        self.found = Found()
+        self._folder = folder
+        self._workers = workers
+        self._watcher = watcher
+        self._blocks = work.blocks
+        self._counting = deque(tasks_of(work.missing, window, folder, workers.count))
+        self._pricing: deque[int] = deque()
+        self._waits_for = {place: self._keys(block) for place, block in enumerate(work.blocks)}
+        self._needed_by: dict[str, list[int]] = {}
+        for place, keys in self._waits_for.items():
+            for key in keys:
+                self._needed_by.setdefault(key, []).append(place)
+        missing = {one.key for one in work.missing}
+        self._given: dict[Task, int] = {}  # tasks that workers have, and rows that they told of
+        self._block_of: dict[Task, int] = {}
+        self._deaths: dict[str, int] = {}
+        for place in self._waits_for:
+            self._waits_for[place] &= missing
+            self._price_if_ready(place)
+
+    def run(self) -> None:
+        """Do all of it. Raises what a task raises that concerns the whole sweep."""
+        systems = sorted({one.system for task in self._counting for one in task.wanted})
+        if not is_warm(systems):
+            self._watcher.compiling()
+            self._alone(Task(warm, systems))
+        while self._counting or self._pricing or self._given:
+            while self._workers.room > 0 and (self._counting or self._pricing):
+                self._give()
+            for news in self._workers.news(PATIENCE):
+                self._hear(news)
+
+    def _alone(self, task: Task) -> None:
+        """Have a task carried out before all others. Raises what it raises, DiscotraceError if its worker dies."""
+        self._workers.submit(task)
+        while not (news := self._workers.news(PATIENCE)):
+            pass
+        if isinstance(news[0], Failed):
+            raise news[0].fault
+        if isinstance(news[0], Lost):
+            raise DiscotraceError(f"the worker that was compiling died: {news[0].why}")
+
+    def _give(self) -> None:
+        """Pricing comes first: what is counted is to be seen soon."""
+        if self._pricing:
+            place = self._pricing.popleft()
+            task = Task(price, self._pricing_of(place))
+            self._block_of[task] = place
+        else:
+            task = Task(count, self._counting.popleft())
+        self._given[task] = 0
+        self._workers.submit(task)
+
+    def _hear(self, news: News) -> None:
+        if isinstance(news, Rows):
+            self._given[news.task] += news.count
+            self._watcher.rows(news.count)
+            return
+        told = self._given.pop(news.task)
+        if isinstance(news, Failed):
+            raise news.fault
+        if isinstance(news, Lost):
+            self._watcher.rows(-told)
+            self._lost(news)
+        elif news.task in self._block_of:
+            self._priced(self._block_of.pop(news.task), news.result)
+        else:
+            self._counted(news.task.argument, news.result)
+
+    def _counted(self, task: Counting, result: Counted) -> None:
+        self.found.impossible |= result.impossible
+        self._settled(task.wanted)
+
+    def _settled(self, wanted: Sequence[Wanted]) -> None:
+        """Nothing more will come of these replays: they are counted, or will never be."""
+        self._watcher.replays(len(wanted))
+        for one in wanted:
+            for place in self._needed_by.get(one.key, ()):
+                self._waits_for[place].discard(one.key)
+                self._price_if_ready(place)
+
+    def _price_if_ready(self, place: int) -> None:
+        if self._waits_for[place] or place in self.found.blocks or place in self._pricing:
+            return
+        task = self._pricing_of(place)
+        if self._folder.priced(task.key).exists():
+            self._priced(place, task.block.points.height)
+        else:
+            self._pricing.append(place)
+
+    def _pricing_of(self, place: int) -> Pricing:
+        block, keys = self._blocks[place], self._keys(self._blocks[place])
+        impossible = {key: why for key, why in self.found.impossible.items() if key in keys}
+        failed = {key: why for key, why in self.found.failed.items() if key in keys}
+        return Pricing(block, self._folder, impossible, failed)
+
+    def _priced(self, place: int, points: int) -> None:
+        self.found.blocks[place] = self._pricing_of(place).key
+        self._watcher.points(points)
+
+    def _lost(self, news: Lost) -> None:
+        """What a dead worker was doing is done again: replays in smaller parts, so that a deadly one is found."""
+        task = news.task.argument
+        key = task.key if isinstance(task, Pricing) else task.wanted[0].key
+        self._watcher.trouble(f"a worker died ({news.why}); what it was doing is done again")
+        self._deaths[key] = self._deaths.get(key, 0) + 1
+        if isinstance(task, Pricing):
+            if self._deaths[key] >= LIVES:
+                raise DiscotraceError(f"the workers that price points die: {news.why}; have fewer with --workers")
+            self._pricing.append(self._block_of.pop(news.task))
+        elif len(task.wanted) > 1:
+            self._counting.extendleft(reversed(task.split()))
+        elif self._deaths[key] < LIVES:
+            self._counting.appendleft(task)
+        else:
+            self.found.failed[key] = f"{LIVES} workers died of it, the last was {news.why}"
+            self._settled(task.wanted)
+
+    @staticmethod
+    def _keys(block: Block) -> set[str]:
+        return {one.key for one in block.replays.values()}

@@ -1,0 +1,33 @@
+"""The results of a sweep: one row a point, in one Parquet file, and what there is of it before the sweep is done."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from discotrace.analysis.sweep.folder import SweepFolder
+from discotrace.tracegen.atomic import atomic_path, output_errors
+
+METADATA_KEY = b"discotrace_sweep"
+
+
+def assemble(folder: SweepFolder, blocks: Sequence[str], about: Mapping[str, Any]) -> None:
+    """Write the results out of priced blocks, in order; nothing if there is none. Raises OutputError."""
+    if not blocks:
+        return
+    with atomic_path(folder.results) as temporary, output_errors(folder.results):
+        files = [pq.ParquetFile(folder.priced(key)) for key in blocks]
+        schema = files[0].schema_arrow.with_metadata({METADATA_KEY: json.dumps(about)})
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for file in files:
+                for batch in file.iter_batches():
+                    writer.write_batch(batch.replace_schema_metadata(schema.metadata))
+
+
+def write_csv(folder: SweepFolder) -> None:
+    """Write the results once more as CSV, beside them. Raises OutputError."""
+    path = folder.results.with_suffix(".csv")
+    with atomic_path(path) as temporary, output_errors(path):
+        pl.scan_parquet(folder.results).sink_csv(temporary)

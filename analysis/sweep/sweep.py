@@ -1,0 +1,86 @@
+"""A sweep from beginning to end: plan, replay, price, keep."""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import polars as pl
+
+from discotrace.analysis.sweep.blocks import DONE, FAILED, IMPOSSIBLE, STATUS, blocks_of
+from discotrace.analysis.sweep.execute import Execution, Watcher, Work
+from discotrace.analysis.sweep.folder import SweepFolder
+from discotrace.analysis.sweep.plan import WHY, Plan
+from discotrace.analysis.sweep.results import assemble
+from discotrace.analysis.sweep.workers import Workers
+from discotrace.version import VERSION
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a sweep: points by what became of them, replays in all and made now, why points are missing."""
+
+    points: int
+    done: int
+    impossible: int
+    failed: int
+    replays: int
+    replays_made: int
+    reasons: dict[str, int]  # and how many points each concerns
+    seconds: float
+
+
+def sweep(
+    plan: Plan, folder: SweepFolder, workers: Callable[[], Workers], watcher: Watcher, command: str, force: bool
+) -> Summary:
+    """Carry a plan out in a folder. What is there already is not made again.
+
+    However it ends, by an exception too, the results of what is finished are written. Raises OutputError where another
+    sweep, unless ``force``, or another run is in the folder; and what concerns the sweep as a whole.
+    """
+    began = time.monotonic()
+    folder.make()
+    with folder.alone():
+        asked = about(plan, command)
+        folder.ask(asked, force)
+        counted = folder.counted()
+        work = Work([one for one in plan.replays if one.key not in counted], blocks_of(plan))
+        with workers() as working:
+            execution = Execution(work, folder, plan.spec.window, working, watcher)
+            try:
+                execution.run()
+            finally:
+                finished = [key for _, key in sorted(execution.found.blocks.items())]
+                assemble(folder, finished, asked | {"complete": len(finished) == len(work.blocks)})
+        folder.drop_priced(finished)
+    return _summary(plan, folder, len(work.missing), time.monotonic() - began)
+
+
+def about(plan: Plan, command: str) -> dict[str, Any]:
+    """What is noted of a sweep; ``sweep`` is what must be the same for another run to go on with it."""
+    traces = [one.identity for one in plan.traces]
+    return {
+        "discotrace": VERSION,
+        "command": command,
+        "points": plan.points.height,
+        "replays": len(plan.replays),
+        "prices": plan.prices,
+        "sweep": json.loads(json.dumps({**asdict(plan.spec), "traces": traces})),
+    }
+
+
+def _summary(plan: Plan, folder: SweepFolder, made: int, seconds: float) -> Summary:
+    told = pl.read_parquet(folder.results, columns=[STATUS, WHY])
+    by_status = dict(told.group_by(STATUS).len().iter_rows())
+    reasons = told.filter(pl.col(WHY).is_not_null()).group_by(WHY, maintain_order=True).len()
+    return Summary(
+        points=told.height,
+        done=by_status.get(DONE, 0),
+        impossible=by_status.get(IMPOSSIBLE, 0),
+        failed=by_status.get(FAILED, 0),
+        replays=len(plan.replays),
+        replays_made=made,
+        reasons=dict(reasons.iter_rows()),
+        seconds=seconds,
+    )

@@ -1,0 +1,56 @@
+"""Compiling before the workers begin: of several processes that compile the same function at once, one may break the
+files of the other (Numba issues 4807, 10128), and all would wait for the same."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from discotrace.analysis.configuration import load
+from discotrace.analysis.keeping import digest, sources_digest
+from discotrace.analysis.outcome import counted
+from discotrace.analysis.run import new_system
+from discotrace.analysis.site import Site
+from discotrace.analysis.sweep.figures import figures
+from discotrace.replay.engine import Replay
+from discotrace.replay.kernels.compile import cache_folder
+from discotrace.tracegen.schema import KSEG0_START, Kind, Process, Segment, TraceMeta, rows_from_records
+
+_PAGE, _PAGES = 4096, 600  # more pages than the page map has room for at first, so that it grows
+_AT = 0x40_0000
+_META = TraceMeta(
+    cpus=2,
+    processes=[Process(1, "warm")],
+    segments=[
+        Segment(1, _AT, _AT + _PAGES * _PAGE, "anonymous"),
+        Segment(0, KSEG0_START, KSEG0_START + _PAGE, "anonymous"),
+    ],
+)
+
+
+def is_warm(systems: Sequence[str]) -> bool:
+    """Whether all that a sweep under these systems calls has been compiled before."""
+    return all(_mark(system).exists() for system in systems)
+
+
+def warm(systems: Sequence[str], on_rows: Callable[[int], None]) -> None:
+    """Compile what a sweep under these systems calls, and keep it. No row of a trace is replayed."""
+    configuration = load("flash", [])
+    machine = configuration.machine.for_trace(_META.cpus)
+    rows = rows_from_records([(0, 1, Kind.LOAD, _AT + page * _PAGE, 4, 0) for page in range(_PAGES)])
+    for name in systems:
+        system = new_system(name, _META, machine)
+        replay = Replay(_META, system, 1 << 20)
+        replay.feed(rows)
+        mapped = next(iter(system.mappings.all()))
+        system.hardware.shoot_down([mapped])
+        system.hardware.drop_lines(0)
+        counts = pl.from_arrow(replay.finish().table())
+        assert isinstance(counts, pl.DataFrame)
+        figures(counted(name, counts, Site(machine)), configuration.prices, {}, 1)
+        _mark(name).parent.mkdir(parents=True, exist_ok=True)
+        _mark(name).touch()
+
+
+def _mark(system: str) -> Path:
+    return cache_folder() / f"{system}-{digest({'sources': sources_digest('discotrace.analysis')})}.warm"
