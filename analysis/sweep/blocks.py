@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 
 from discotrace.analysis.counts_file import read
 from discotrace.analysis.keeping import digest, make_folder, sources_digest
-from discotrace.analysis.outcome import Counted, counted
+from discotrace.analysis.outcome import counted
+from discotrace.analysis.pricing import Floats
 from discotrace.analysis.report import site_of
-from discotrace.analysis.sweep.figures import FIGURES, SLOWDOWN, TIME, figures
+from discotrace.analysis.sweep.figures import FIGURES, SLOWDOWN, TIME, Pricer
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import CELL, REPLAY, WHY, Plan, Wanted
 from discotrace.analysis.sweep.points import PAIR, POINT, SYSTEM, TRACE
@@ -91,7 +92,7 @@ def price(task: Pricing, on_rows: Callable[[int], None]) -> int:
 def _priced(task: Pricing) -> Iterator[pl.DataFrame]:
     """The rows of the results, some pairs at a time, so that each point has the one that it is compared with."""
     points = task.block.points
-    made = _Counts(task)
+    made = _Pricers(task)
     pair = points[PAIR].to_numpy()
     starts = np.searchsorted(pair, np.unique(pair)[::CHUNK])
     for start, end in zip(starts, [*starts[1:], len(pair)], strict=True):
@@ -100,22 +101,30 @@ def _priced(task: Pricing) -> Iterator[pl.DataFrame]:
         yield _compared(rows)
 
 
-class _Counts:
-    """Counts of the replays of a block, each read and arranged once."""
+class _Pricers:
+    """Pricers of the replays of a block, each made once, of all the block's points that need it."""
 
     def __init__(self, task: Pricing) -> None:
         self._task = task
-        self._read: dict[int, Counted] = {}
+        self._made: dict[int, Pricer] = {}
 
-    def of(self, place: int) -> Counted:
-        if place not in self._read:
-            wanted = self._task.block.replays[place]
+    def of(self, place: int) -> Pricer:
+        if place not in self._made:
+            block = self._task.block
+            wanted = block.replays[place]
             file = read(self._task.folder.counts(wanted.key))
-            self._read[place] = counted(wanted.system, file.of_system(wanted.system), site_of(file))
-        return self._read[place]
+            counts = counted(wanted.system, file.of_system(wanted.system), site_of(file))
+            points = block.points.filter(pl.col(REPLAY) == place)
+            self._made[place] = Pricer(counts, wanted.configuration.prices, _changes(block, points))
+        return self._made[place]
 
 
-def _of_replay(task: Pricing, part: pl.DataFrame, made: _Counts) -> pl.DataFrame:
+def _changes(block: Block, points: pl.DataFrame) -> dict[str, Floats]:
+    """The prices that vary, at these points."""
+    return {key: points[key].cast(pl.Float64).to_numpy() for key in block.prices}
+
+
+def _of_replay(task: Pricing, part: pl.DataFrame, made: _Pricers) -> pl.DataFrame:
     """Points of one replay, or of none, with what is said of them."""
     status, why, found = DONE, None, None
     place = part[REPLAY][0]
@@ -127,8 +136,7 @@ def _of_replay(task: Pricing, part: pl.DataFrame, made: _Counts) -> pl.DataFrame
     elif wanted.key in task.failed:
         status, why = FAILED, task.failed[wanted.key]
     else:
-        changes = {key: part[key].cast(pl.Float64).to_numpy() for key in task.block.prices}
-        found = figures(made.of(place), wanted.configuration.prices, changes or {}, part.height)
+        found = made.of(place).figures(_changes(task.block, part), part.height)
     reason = pl.col(WHY) if why is None else pl.lit(why)
     parameters = [name for name in part.columns if name not in (CELL, REPLAY, WHY)]
     told = part.select(*parameters, pl.lit(status).alias(STATUS), reason.alias(WHY))

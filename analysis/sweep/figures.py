@@ -10,10 +10,13 @@ from discotrace.analysis.bulk_pricing import BulkTimes, priced
 from discotrace.analysis.labels import RATE_LABELS
 from discotrace.analysis.outcome import ACTIONS, Counted, rates, remote_miss_ratio
 from discotrace.analysis.price_points import PricePoints
+from discotrace.analysis.price_surface import Surface, surface
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import ALL_PARTS, STALLS, Floats
+from discotrace.analysis.pricing import ALL_PARTS, STALLS, Codes, Floats
+from discotrace.analysis.waiting_model import what_waits
 
 TIME, SLOWDOWN, REMOTE = "time_ms", "slowdown", "remote_miss_ratio"
+ERROR = "interpolation_error"  # of times, as a share of the execution time, as far as it was checked; 0 = solved
 FIGURES = (
     TIME,
     SLOWDOWN,
@@ -25,16 +28,57 @@ FIGURES = (
     "memory_busy_ratio",
     *RATE_LABELS,
     *(f"{action}_per_second" for action in ACTIONS),
+    ERROR,
 )
+SOLVED_AT_MOST = 10_000  # points of one replay for which waiting is solved one by one
 
 
-def figures(counted: Counted, prices: Prices, changes: Mapping[str, ArrayLike], points: int) -> pl.DataFrame:
-    """The figures of one replay at so many points: one row a point; all of ``FIGURES`` but ``slowdown``.
+class Pricer:
+    """Prices the counts of one replay, at points that are known beforehand and may be very many.
 
-    ``changes``: prices by ``table.key``, arrays [points]; without any, all points are the same. Raises ConfigError for
-    a price that cannot be.
+    Where it is more than ``SOLVED_AT_MOST`` at which CPUs wait for the same things, waiting is interpolated.
     """
-    times = priced(counted.ledger, PricePoints.of(prices, changes), threads=1)
+
+    def __init__(self, counted: Counted, prices: Prices, changes: Mapping[str, Floats]) -> None:
+        """``changes``: prices by ``table.key`` at all points, arrays. Raises ConfigError for a price that cannot be."""
+        self._counted = counted
+        self._prices = prices
+        self._surfaces: dict[int, Surface] = {}
+        kinds = self._kinds(changes)
+        for kind in np.unique(kinds[kinds > 0]).tolist():
+            alike = kinds == kind
+            if np.count_nonzero(alike) > SOLVED_AT_MOST:
+                part = {key: values[alike] for key, values in changes.items()}
+                found = surface(counted.ledger, prices, part, threads=1)
+                if found is not None:
+                    self._surfaces[kind] = found
+
+    def figures(self, changes: Mapping[str, Floats], points: int) -> pl.DataFrame:
+        """The figures at so many of the points: one row a point; all of ``FIGURES`` but ``slowdown``.
+
+        ``changes``: as before, arrays [points]; without any, all points are the same.
+        """
+        kinds = self._kinds(changes)
+        times, error = BulkTimes.empty(len(kinds)), np.zeros(len(kinds))
+        for kind in np.unique(kinds).tolist():
+            alike = kinds == kind
+            part = {key: values[alike] for key, values in changes.items()}
+            if kind in self._surfaces:
+                times.put(alike, self._surfaces[kind].at(part))
+                error[alike] = self._surfaces[kind].error
+            else:
+                times.put(alike, priced(self._counted.ledger, PricePoints.of(self._prices, part), threads=1))
+        return _frame(self._counted, times, error, points)
+
+    def _kinds(self, changes: Mapping[str, Floats]) -> Codes:
+        """What CPUs wait for at each point, as a number; 0 = nothing."""
+        waits = what_waits(PricePoints.of(self._prices, changes), self._counted.ledger.site.jobs)
+        kinds: Codes = waits @ [4, 2, 1]
+        return kinds
+
+
+def _frame(counted: Counted, times: BulkTimes, error: Floats, points: int) -> pl.DataFrame:
+    """Figures as a table of so many rows."""
     of_part = dict(zip(ALL_PARTS, times.parts_ns.T, strict=True))
     monitor = np.sum([ns for part, ns in of_part.items() if part.startswith("monitor")], axis=0)
     varying: dict[str, Floats] = {
@@ -45,6 +89,7 @@ def figures(counted: Counted, prices: Prices, changes: Mapping[str, ArrayLike], 
         **{f"stall_{where}_ms": times.stalls_ms[:, place] for place, where in enumerate(STALLS)},
         "memory_busy_ratio": times.memory_busy_ratio,
         **{f"{action}_per_second": _share(counted.totals[action] * 1e9, times) for action in ACTIONS},
+        ERROR: error,
     }
     constant = {REMOTE: remote_miss_ratio(counted.totals), **rates(counted.totals)}
     whole = {name: np.broadcast_to(values, points) for name, values in (varying | constant).items()}

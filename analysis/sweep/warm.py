@@ -11,7 +11,7 @@ from discotrace.analysis.keeping import digest, sources_digest
 from discotrace.analysis.outcome import counted
 from discotrace.analysis.run import new_system
 from discotrace.analysis.site import Site
-from discotrace.analysis.sweep.figures import figures
+from discotrace.analysis.sweep.figures import Pricer
 from discotrace.replay.engine import Replay
 from discotrace.replay.kernels.compile import cache_folder
 from discotrace.tracegen.schema import KSEG0_START, Kind, Process, Segment, TraceMeta, rows_from_records
@@ -47,7 +47,7 @@ def warm(systems: Sequence[str], on_rows: Callable[[int], None]) -> None:
         system.hardware.drop_lines(0)
         counts = pl.from_arrow(replay.finish().table())
         assert isinstance(counts, pl.DataFrame)
-        figures(counted(name, counts, Site(machine)), configuration.prices, {}, 1)
+        Pricer(counted(name, counts, Site(machine)), configuration.prices, {}).figures({}, 1)
         _mark(name).parent.mkdir(parents=True, exist_ok=True)
         _mark(name).touch()
 
