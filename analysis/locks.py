@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from discotrace.analysis.ledger import Ledger
+from discotrace.analysis.locks_kernels import find_think, sum_waits
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.pricing import Codes, Flags, Floats
 from discotrace.analysis.queues import waiting_per_visit
@@ -29,14 +30,14 @@ class Sections:
     """Sections in which CPUs of several hold a lock, by network: an interval of a virtual machine.
 
     ``place``: which of the [intervals x VMs] networks there are, of ``shape`` [intervals, VMs, CPUs]; ``acquires`` [n,
-    networks, CPUs, locks]: how often locks were taken, ``taken`` [networks, locks] by all CPUs, at least once;
-    ``held_ns`` [n, networks, CPUs, locks]: for how long they were held, without waiting for memory; ``handoff_ns`` [n].
+    networks, CPUs, locks]: how often locks were taken, ``unwaited``, as large: without waiting, 0; ``held_ns``, as
+    large: for how long they were held, without waiting for memory; ``handoff_ns`` [n].
     """
 
     place: Codes
     shape: tuple[int, int, int]
     acquires: Floats
-    taken: Floats
+    unwaited: Floats
     held_ns: Floats
     handoff_ns: Floats
 
@@ -54,8 +55,8 @@ def sections_of(ledger: Ledger, points: PricePoints) -> Sections | None:
     held_ns = sums.by_lock.unhindered_ns(points.unit_ns)
     acquires = np.empty_like(held_ns)
     acquires[:] = sums.acquires
-    taken = np.maximum(sums.acquires.sum(axis=1), 1)
-    return Sections(sums.lock_networks, ledger.acquires.shape[:3], acquires, taken, held_ns, points.handoff_ns)
+    unwaited = np.zeros_like(held_ns)
+    return Sections(sums.lock_networks, ledger.acquires.shape[:3], acquires, unwaited, held_ns, points.handoff_ns)
 
 
 def waits_for_locks(sections: Sections, spans: Floats, held: Floats, before: Floats) -> Floats:
@@ -64,13 +65,11 @@ def waits_for_locks(sections: Sections, spans: Floats, held: Floats, before: Flo
     ``spans`` [n, intervals, CPUs]: how long intervals of CPUs take; ``held``: ``Sections.held_ns`` with waiting for
     memory; ``before``: the result that is part of the spans.
     """
-    points = len(spans)
-    intervals, vms, cpus = sections.shape
-    service = held.sum(axis=2) / sections.taken + sections.handoff_ns[:, None, None]
-    inside = (sections.acquires * service[:, :, None]).sum(axis=-1)
-    waited = before.reshape(points, -1, cpus)[:, sections.place]
-    think = np.maximum(spans[:, sections.place // vms] - inside - waited, 0)
-    waits = waiting_per_visit(think, sections.acquires, service, np.zeros_like(held))
-    result = np.zeros((points, intervals * vms, cpus))
-    result[:, sections.place] = (sections.acquires * waits).sum(axis=-1)
-    return result.reshape(points, *sections.shape)
+    acquires, place = sections.acquires, sections.place
+    points, networks, cpus, locks = acquires.shape
+    service, think = np.empty((points, networks, locks)), np.empty((points, networks, cpus))
+    find_think(place, spans, before, acquires, held, sections.handoff_ns, service, think)
+    per_visit = waiting_per_visit(think, acquires, service, sections.unwaited)
+    waits = np.zeros(before.shape)
+    sum_waits(place, acquires, per_visit, waits)
+    return waits

@@ -129,19 +129,20 @@ def _settled(model: Model) -> Waits:
     if not model.does_wait:
         return waits
     sought = np.arange(len(model.points))
-    share, before = np.ones(len(sought)), np.zeros_like(model.waited(waits))
+    share, before = np.ones(len(sought)), np.zeros((len(sought), *model.sums.misses.shape[:2]))
     settled: list[tuple[Codes, Waits]] = []
     for step in range(STEPS):
         execution = model.executed(waits)
         found = model.next(waits, execution)
-        change = model.waited(found) - model.waited(waits)
-        stands = np.abs(change).sum(axis=1).max(axis=1, initial=0) <= SETTLED * model.time_ns(execution, waits)
+        change, largest = model.change(waits, found)
+        stands = largest <= SETTLED * model.time_ns(execution, waits)
         if stands.any():
             settled.append((sought[stands], found.part(stands)))
             if stands.all():
                 return _joined(settled)
             model, waits, found = model.part(~stands), waits.part(~stands), found.part(~stands)
-            sought, share, change, before = (values[~stands] for values in (sought, share, change, before))
+            sought, share = sought[~stands], share[~stands]
+            change, before = change[~stands], before[~stands]
         if step < FULL_STEPS:
             adapt_steps(change, before, share)
         else:

@@ -37,6 +37,37 @@ def lengthen(busy: Floats, for_locks: Floats, interval: Codes, longer: Floats) -
 
 
 @compiled_with(nogil=True, error_model="numpy")
+def find_change(
+    misses: Floats, of_misses: Floats, for_locks: Floats, for_disks: Floats, change: Floats, largest: Floats
+) -> None:
+    """Fill in ``change`` [n, intervals, CPUs], by how much CPUs wait longer, and ``largest`` [n], the most of a CPU.
+
+    If misses [intervals, CPUs, MISS_CLASSES] wait longer by ``of_misses`` [n, intervals, CPUs, MISS_CLASSES] each, and
+    CPUs for locks by ``for_locks`` [n, intervals, VMs, CPUs] and for disks by ``for_disks`` [n, VMs]. The first two
+    have no elements where nobody ever waits.
+    """
+    points, intervals, cpus = change.shape
+    for point in range(points):
+        disks = 0.0
+        for vm in range(for_disks.shape[1]):
+            disks += for_disks[point, vm]
+        largest[point] = 0.0
+        for cpu in range(cpus):
+            moved = 0.0
+            for i in range(intervals):
+                waits = disks / intervals
+                if of_misses.size:
+                    for k in range(misses.shape[2]):
+                        waits += misses[i, cpu, k] * of_misses[point, i, cpu, k]
+                if for_locks.size:
+                    for vm in range(for_locks.shape[2]):
+                        waits += for_locks[point, i, vm, cpu]
+                change[point, i, cpu] = waits
+                moved += abs(waits)
+            largest[point] = max(largest[point], moved)
+
+
+@compiled_with(nogil=True, error_model="numpy")
 def adapt_steps(change: Floats, before: Floats, share: Floats) -> None:
     """Change ``share`` [n]: how far to go towards what was found, of the way to it.
 

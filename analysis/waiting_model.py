@@ -10,7 +10,7 @@ from discotrace.analysis.execution import Execution, executed
 from discotrace.analysis.ledger import Ledger
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.pricing import Codes, Flags, Floats
-from discotrace.analysis.waiting_kernels import lengthen
+from discotrace.analysis.waiting_kernels import find_change, lengthen
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Waits:
     """Waiting in ns at ``n`` vectors of prices: at nodes per request [n, intervals, CPUs, nodes] and, by its class, per
     miss [n, intervals, CPUs, MISS_CLASSES]; for locks [n, intervals, VMs, CPUs]; for disks [n, VMs].
 
-    Where nobody ever waits for nodes, or for locks, their axes are of length 1.
+    Where nobody ever waits at nodes, or for locks, the arrays have no elements.
     """
 
     at_nodes: Floats
@@ -81,9 +81,9 @@ class Model:
         """The state in which nobody waits."""
         points = len(self.points)
         return Waits(
-            np.zeros(self.nodes.demand.shape if self.nodes else (points, 1, 1, 1)),
-            np.zeros((points, *(self.nodes.classes.shape if self.nodes else (1, 1, 1)))),
-            np.zeros((points, *(self.sections.shape if self.sections else (1, 1, 1)))),
+            np.zeros(self.nodes.demand.shape if self.nodes else (points, 0, 0, 0)),
+            np.zeros((points, *(self.nodes.classes.shape if self.nodes else (0, 0, 0)))),
+            np.zeros((points, *(self.sections.shape if self.sections else (0, 0, 0)))),
             np.zeros((points, len(self.sums.members))),
         )
 
@@ -139,7 +139,9 @@ class Model:
             held_ns = self._with_waiting(self.sections.held_ns, self.sums.by_lock, waits)
             for_locks = locks.waits_for_locks(self.sections, spans, held_ns, waits.for_locks)
         if self.jobs:
-            busy = self.time_of(self.sums.by_vm, waits) + waits.for_locks.sum(axis=(1, 3))
+            busy = self.time_of(self.sums.by_vm, waits)
+            if self.sections:
+                busy += waits.for_locks.sum(axis=(1, 3))
             for_disks = multiprogramming.waits_for_disks(self.jobs, busy, self.ends(execution))
         return Waits(at_nodes, of_misses, for_locks, for_disks)
 
@@ -148,13 +150,11 @@ class Model:
         time: Floats = (self.ends(execution) + waits.for_disks).max(axis=1, initial=0)
         return time
 
-    def waited(self, waits: Waits) -> Floats:
-        """All waiting of each CPU in each interval [n, intervals, CPUs], in ns: what has to settle."""
-        disks = waits.for_disks.sum(axis=1) / max(1, self.ledger.intervals)
-        waited = np.empty((len(self.points), *self.sums.misses.shape[:2]))
-        waited[:] = disks[:, None, None]
-        if self.nodes:
-            waited += (self.sums.misses * waits.of_misses).sum(axis=-1)
-        if self.sections:
-            waited += waits.for_locks.sum(axis=2)
-        return waited
+    def change(self, waits: Waits, found: Waits) -> tuple[Floats, Floats]:
+        """By how much more each CPU waits in each interval [n, intervals, CPUs], in ns, and the most of a CPU [n]."""
+        change, largest = np.empty((len(self.points), *self.sums.misses.shape[:2])), np.empty(len(self.points))
+        _, of_misses, for_locks, for_disks = (
+            new - old for old, new in zip(waits.arrays(), found.arrays(), strict=True)
+        )
+        find_change(self.sums.misses, of_misses, for_locks, for_disks, change, largest)
+        return change, largest
