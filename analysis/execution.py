@@ -34,6 +34,7 @@ def executed(busy: Floats, meets: Flags, members: Flags) -> Execution:
     """
     windows, cpus = busy.shape[-2:]
     runs = math.prod(busy.shape[:-2])
+    waits = meets & (members & (members.sum(axis=0) == 1))
     clock, waited = np.empty((runs, windows, cpus)), np.empty((runs, cpus))
-    run_off(np.ascontiguousarray(busy).reshape(clock.shape), meets, members, clock, waited)
+    run_off(np.ascontiguousarray(busy).reshape(clock.shape), waits, waits.any(axis=2), members, clock, waited)
     return Execution(clock.reshape(busy.shape), waited.reshape(*busy.shape[:-2], cpus))

@@ -11,15 +11,13 @@ Flags = NDArray[np.bool_]
 
 
 @compiled_with(nogil=True, error_model="numpy")
-def run_off(busy: Floats, meets: Flags, members: Flags, clock: Floats, waited: Floats) -> None:
+def run_off(busy: Floats, waits: Flags, somebody_waits: Flags, members: Flags, clock: Floats, waited: Floats) -> None:
     """Fill in ``clock`` [n, windows, CPUs] and ``waited`` [n, CPUs] for ``n`` runs with busy times [n, windows, CPUs].
 
-    ``meets`` [windows, VMs, CPUs] and ``members`` [VMs, CPUs] are the same in all of them; see ``execution.executed``.
+    The same in all of them: ``waits`` [windows, VMs, CPUs], who waits at the end of a window for the slowest CPU of a
+    VM, ``somebody_waits`` [windows, VMs], and ``members`` [VMs, CPUs].
     """
     points, windows, cpus = busy.shape
-    waits = np.zeros((windows, len(members), cpus), np.bool_)
-    somebody_waits = np.zeros((windows, len(members)), np.bool_)
-    _find_who_waits(meets, members, waits, somebody_waits)
     alone, late = np.empty(cpus), np.empty(cpus)  # when a CPU would be done alone, and how much later it is
     for point in range(points):
         for cpu in range(cpus):
@@ -34,20 +32,6 @@ def run_off(busy: Floats, meets: Flags, members: Flags, clock: Floats, waited: F
                 clock[point, window, cpu] = alone[cpu] + late[cpu]
         for cpu in range(cpus):
             waited[point, cpu] = max(alone[cpu] + late[cpu] - alone[cpu], 0.0)
-
-
-@kernel
-def _find_who_waits(meets: Flags, members: Flags, waits: Flags, somebody_waits: Flags) -> None:
-    """Fill in ``waits`` [windows, VMs, CPUs], of those that meet the CPUs of one VM alone, and whether any do."""
-    windows, vms, cpus = meets.shape
-    for cpu in range(cpus):
-        users = 0
-        for vm in range(vms):
-            users += members[vm, cpu]
-        for window in range(windows):
-            for vm in range(vms):
-                waits[window, vm, cpu] = meets[window, vm, cpu] and members[vm, cpu] and users == 1
-                somebody_waits[window, vm] |= waits[window, vm, cpu]
 
 
 @kernel
