@@ -126,6 +126,21 @@ def replay_runs(
     return [found[place] for place in range(len(runs))]
 
 
+def replay_alone(
+    reader: TraceReader, replay: Replay, on_rows: Callable[[int], None], batch_rows: int = BATCH_ROWS
+) -> None:
+    """Feed one replay with a whole trace. ``on_rows`` is told how many more rows are done.
+
+    Raises TraceError and ConfigError as ``replay_runs`` does.
+    """
+    for rows in reader.batches(batch_rows):
+        try:
+            replay.feed(rows)
+        except RowFault as fault:
+            raise TraceError(f"{reader.source}: {reader.locate(fault.row)}: {fault.message}") from fault
+        on_rows(len(rows.kind))
+
+
 def _new_replay(meta: TraceMeta, runs: Sequence[Run], window: int, crash: Crash | None) -> Replay:
     """The replay of runs that share a front."""
     first, beside = runs[0], [run.machine.caches for run in runs[1:]]

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from discotrace.analysis.run import NO_WINDOWS
-from discotrace.replay.engine import Replay, RowFault
+from discotrace.analysis.run import NO_WINDOWS, replay_alone
+from discotrace.replay.engine import Replay
 from discotrace.replay.machine import Machine
 from discotrace.replay.mappings import PAGE_TABLE_KEY
 from discotrace.replay.native import NativeSystem
-from discotrace.tracegen.errors import ConfigError, TraceError
+from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.live_segments import LiveSegments
 from discotrace.tracegen.pages import PAGE_BYTES
 from discotrace.tracegen.reader import TraceReader
@@ -106,12 +106,7 @@ def misses_by_class(
         )
     system = _WatchedNative(reader.meta, machine.for_trace(reader.meta.cpus))
     replay = Replay(reader.meta, system, NO_WINDOWS)
-    for rows in reader.batches():
-        try:
-            replay.feed(rows)
-        except RowFault as fault:
-            raise TraceError(f"{reader.source}: {reader.locate(fault.row)}: {fault.message}") from fault
-        on_rows(len(rows.kind))
+    replay_alone(reader, replay, on_rows)
     replay.finish()
     return _added_up(system.misses, classes)
 
