@@ -111,12 +111,14 @@ class Curve:
     def bound_at(self, sizes: I64) -> F64:
         """How far off the ratio at each size is at most, with 95 % confidence; 0 but of a sample.
 
-        The classes are samples by themselves; the standard error of their mean is that of the whole sample.
+        The classes are samples by themselves. The standard error of their mean is that of the whole sample; and how far
+        their mean is from the whole sample's ratio shows what small samples blur, steps above all.
         """
         if not self.classes:
             return np.zeros(len(sizes))
         ratios = np.array([one.misses_at(sizes) for one in self.classes]) / max(self.accesses, 1)
-        bound: F64 = ratios.std(axis=0, ddof=1) * (T_QUANTILE / np.sqrt(len(self.classes)))
+        error = ratios.std(axis=0, ddof=1) / np.sqrt(len(self.classes))
+        bound: F64 = T_QUANTILE * error + np.abs(ratios.mean(axis=0) - self.ratio_at(sizes))
         return bound
 
     def table_sizes(self) -> I64:

@@ -78,6 +78,6 @@ def cache_folder() -> Path:
     return kernel_folder(digest.hexdigest())
 
 
-def compiled_before() -> bool:
-    """Whether a replay on this machine has left its compiled loop, so that the next one need not wait."""
-    return any(cache_folder().rglob("*.replay_rows-*.nbc"))
+def compiled_before(loop: str = "replay_rows") -> bool:
+    """Whether a pass with this loop on this machine has left it compiled, so that the next one need not wait."""
+    return any(cache_folder().rglob(f"*.{loop}-*.nbc"))

@@ -130,7 +130,7 @@ NO_TRACES: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
-READERS = [("replay",), ("memory",), ("explain", "hot"), ("info",), ("validate",)]
+READERS = [("replay",), ("curve", "--what", "pages"), ("memory",), ("explain", "hot"), ("info",), ("validate",)]
 
 
 @pytest.mark.parametrize("verb", READERS, ids=lambda verb: verb[0])
@@ -187,6 +187,13 @@ def test_replay_says_which_row_is_bad(bad_row: tuple[str, str], tmp_path: Path) 
     target = tmp_path / NOTHING_THERE
     assert_refused(run("replay", path, "-o", str(target)), path, "row group 1, row 3", message)
     assert not target.exists()
+
+
+def test_curve_says_the_same(bad_row: tuple[str, str], tmp_path: Path) -> None:
+    path, message = bad_row
+    ended = run("curve", path, "--what", "l1", "-o", str(tmp_path / "curve.csv"))
+    assert_refused(ended, path, "row group 1, row 3", message)
+    assert not (tmp_path / "curve.csv").exists()
 
 
 def test_validate_finds_the_same_row(bad_row: tuple[str, str]) -> None:

@@ -14,6 +14,7 @@ import typer
 
 from discotrace.cli.calibrate import calibrate
 from discotrace.cli.capture import capture
+from discotrace.cli.curve import curve
 from discotrace.cli.explain import explain
 from discotrace.cli.generate import generate
 from discotrace.cli.info import info
@@ -67,7 +68,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (replay, price, sweep, memory, explain, info, validate, show_config, generate, calibrate, paper):
+for verb in (replay, price, sweep, curve, memory, explain, info, validate, show_config, generate, calibrate, paper):
     app.command()(_with_exit_code(verb))
 app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 

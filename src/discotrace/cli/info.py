@@ -9,8 +9,9 @@ import typer
 
 from discotrace.cli.console import out, print_json, progress
 from discotrace.cli.options import Changes, Json, Trace
+from discotrace.cli.pictures import check_picture, write_picture
 from discotrace.cli.replaying import configured, replay_progress
-from discotrace.tracegen.errors import ConfigError, OutputError
+from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,7 +26,6 @@ _LARGEST = 10  # processes listed in the text
 _BARS = "▁▂▃▄▅▆▇█"
 _ASCII_BARS = ".:-=+*%@"
 _MACHINE = "flash"
-_PICTURES = (".svg", ".png")
 
 
 def info(
@@ -54,7 +54,7 @@ def info(
         raise ConfigError("--machine and --set are about the misses: add --misses or --picture")
     configuration = configured(machine or _MACHINE, changes, None, False) if misses or draws else None
     if picture is not None:
-        _check_picture(picture, force)
+        check_picture(picture, force, "discotrace.analysis.trace_picture")
     with TraceReader(trace) as reader:
         summarizer = _summarized(reader)
         summary = summarizer.finish()
@@ -67,29 +67,10 @@ def info(
             _print_text(reader, summary, missed)
 
 
-def _check_picture(picture: str, force: bool) -> None:
-    """Refuse before the work what could not be written after it."""
-    if Path(picture).suffix not in _PICTURES:
-        raise OutputError(
-            f"--picture is {picture!r}, expected the name of a file that ends in {' or '.join(_PICTURES)}"
-        )
-    if Path(picture).exists() and not force:
-        raise OutputError(f"{picture} is there already; replace it with --force or choose another name")
-    try:
-        import discotrace.analysis.trace_picture  # noqa: F401 - whether it can be had
-    except ImportError as missing:
-        raise OutputError(
-            f"pictures need the package {missing.name}: install it with pip install 'discotrace[report]'"
-        ) from missing
-
-
 def _draw(picture: str, reader: TraceReader, summary: Summary, missed: list[ClassMisses], machine: str) -> None:
     from discotrace.analysis.trace_picture import picture as drawn
-    from discotrace.tracegen.atomic import atomic_path
 
-    content = drawn(Path(reader.source).stem, summary, missed, Path(machine).stem, Path(picture).suffix)
-    with atomic_path(picture) as path:
-        path.write_bytes(content)
+    write_picture(picture, drawn(Path(reader.source).stem, summary, missed, Path(machine).stem, Path(picture).suffix))
 
 
 def _missed(reader: TraceReader, configuration: Configuration, summarizer: Summarizer) -> list[ClassMisses]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,8 +9,8 @@ import typer
 from discotrace.cli.console import out, print_json, remark
 from discotrace.cli.crash import crash_point
 from discotrace.cli.options import Changes, Json, MachineName, Nfs, Quiet, Services, Trace, Vms
-from discotrace.cli.replaying import configured, provenance, replay_progress
-from discotrace.tracegen.errors import ConfigError, OutputError
+from discotrace.cli.replaying import configured, free_target, provenance, replay_progress
+from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
     from discotrace.analysis.configuration import Configuration
@@ -46,7 +45,7 @@ def replay(
     """
     if not 1 <= window <= MAX_WINDOW:
         raise ConfigError(f"--window is {window}, expected 1 to {MAX_WINDOW} instructions")
-    target = None if output is None else _free_target(output, trace, force)
+    target = None if output is None else free_target(output, trace, force)
     counts = _replayed(trace, configured(machine, changes, vms, nfs), systems, crash, window, quiet)
     if target is not None:
         from discotrace.analysis.counts_file import write
@@ -71,20 +70,6 @@ def print_outcomes(counts: CountsFile, services: bool, json_output: bool) -> Non
         console.print(table)
     for line in remarks(counts.about, priced):
         console.print(line, markup=False, soft_wrap=True)
-
-
-def _free_target(output: str, trace: str, force: bool) -> Path:
-    """The path to write to; finds before the replay what would make its end fail."""
-    target = Path(output)
-    if target.is_dir():
-        raise OutputError(f"cannot write {output!r}: it is a directory, name a file")
-    if target.exists() and not force:
-        raise OutputError(f"{target} exists; overwrite it with --force")
-    if target.exists() and Path(trace).exists() and target.samefile(trace):
-        raise OutputError(f"{target} is the trace itself: choose another name")
-    if not target.parent.is_dir():
-        raise OutputError(f"cannot write {target}: there is no directory {target.parent}, make it first")
-    return target
 
 
 def _replayed(
