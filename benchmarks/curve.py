@@ -22,7 +22,8 @@ from discotrace.analysis.configuration import load
 from discotrace.analysis.curve.curve import Curve
 from discotrace.analysis.curve.measure import measured
 from discotrace.analysis.curve.question import ALL_SETS, Question
-from discotrace.analysis.run import NO_WINDOWS, Run, replay_runs
+from discotrace.analysis.fronts import Run
+from discotrace.analysis.run import NO_WINDOWS, replay_runs
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 

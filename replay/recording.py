@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from discotrace.replay.engine import Replay
-from discotrace.replay.kernels.recording import FULL, Recorder, Stream, record_rows
+from discotrace.replay.kernels.recording import FULL, Accesses, Recorder, record_rows
 from discotrace.replay.kernels.state import U64
 from discotrace.replay.machine import Cache, Machine
 from discotrace.replay.native import NativeSystem
@@ -13,13 +13,13 @@ from discotrace.tracegen.schema import Rows, TraceMeta
 
 TRANSLATIONS, LINES, PAGES = "translations", "lines", "pages"  # may be recorded: see ``kernels.recording.Recorder``
 NO_WINDOWS = 1 << 62  # a window longer than any trace
-_ROOM = 1 << 16  # accesses of a lane at least, so that handing them on costs little
+_ROOM = 1 << 16  # accesses of an owner at least, so that handing them on costs little
 
 
 class AccessReader(Protocol):
     """Whoever wants the accesses."""
 
-    def read(self, lane: int, words: U64, count: int) -> None:
+    def read(self, owner: int, words: U64, count: int) -> None:
         """The next ``count`` accesses of a CPU, or of all for pages: two of ``words`` each. They are not kept."""
 
     def freed(self, slots: list[int]) -> None:
@@ -33,10 +33,9 @@ class RecordingSystem(NativeSystem):
 
     def __init__(self, meta: TraceMeta, machine: Machine, what: str) -> None:
         super().__init__(meta, machine)
-        lanes = 1 if what == PAGES else machine.cpu.count
-        self.stream = _stream(lanes, machine)
-        streams = {name: _no_stream(machine) for name in (TRANSLATIONS, LINES, PAGES)} | {what: self.stream}
-        recorder = Recorder(**streams, fetch_shift=_log2(machine.l1i), data_shift=_log2(machine.l1d))
+        self.accesses = _room_for_accesses(1 if what == PAGES else machine.cpu.count, machine)
+        recorded = {name: _no_room(machine) for name in (TRANSLATIONS, LINES, PAGES)} | {what: self.accesses}
+        recorder = Recorder(**recorded, fetch_shift=_log2(machine.l1i), data_shift=_log2(machine.l1d))
         self.hardware.state = self.hardware.state._replace(system=recorder)
         self.just_freed: list[int] = []
 
@@ -56,11 +55,11 @@ class Recording(Replay):
 
     def close(self) -> None:
         """Hand on what is left."""
-        stream = self._recording.stream
-        for lane in np.flatnonzero(stream.written).tolist():
-            words = stream.words[2 * lane * stream.room : 2 * (lane + 1) * stream.room]
-            self._reader.read(lane, words, int(stream.written[lane]))
-        stream.written.fill(0)
+        accesses = self._recording.accesses
+        for owner in np.flatnonzero(accesses.written).tolist():
+            words = accesses.words[2 * owner * accesses.room : 2 * (owner + 1) * accesses.room]
+            self._reader.read(owner, words, int(accesses.written[owner]))
+        accesses.written.fill(0)
 
     def _act(self, code: int, rows: Rows) -> None:
         if code == FULL:
@@ -73,15 +72,15 @@ class Recording(Replay):
             self._recording.just_freed.clear()
 
 
-def _stream(lanes: int, machine: Machine) -> Stream:
+def _room_for_accesses(owners: int, machine: Machine) -> Accesses:
     """Room for two pages at least, of each of which every line may be accessed, and one of a page table besides."""
     of_page = machine.page_bytes // min(machine.l1i.line_b, machine.l1d.line_b) + 1
     room = max(_ROOM, 2 * of_page)
-    return Stream(np.zeros(2 * lanes * room, np.uint64), np.zeros(lanes, np.int64), room, room - of_page)
+    return Accesses(np.zeros(2 * owners * room, np.uint64), np.zeros(owners, np.int64), room, room - of_page)
 
 
-def _no_stream(machine: Machine) -> Stream:
-    return Stream(np.zeros(0, np.uint64), np.zeros(machine.cpu.count, np.int64), 0, 0)
+def _no_room(machine: Machine) -> Accesses:
+    return Accesses(np.zeros(0, np.uint64), np.zeros(machine.cpu.count, np.int64), 0, 0)
 
 
 def _log2(cache: Cache) -> int:

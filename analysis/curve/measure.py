@@ -41,9 +41,9 @@ class _Reader:
     def __init__(self, parts: list[_Part]) -> None:
         self._parts = parts
 
-    def read(self, lane: int, words: U64, count: int) -> None:
+    def read(self, owner: int, words: U64, count: int) -> None:
         for part in self._parts:
-            part.structure.see(lane, *part.source.pick(lane, words, count))
+            part.structure.see(owner, *part.source.pick(owner, words, count))
 
     def freed(self, slots: list[int]) -> None:
         """Lines stay in caches when their frame is freed, and what a TLB has of a page does too."""

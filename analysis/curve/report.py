@@ -52,8 +52,8 @@ def remarks(measured: Measured) -> list[str]:
     question, machine = measured.question, measured.machine
     if question.what == TLB:
         lines = [
-            f"least recently used entries go: the modelled TLB replaces at random and keeps {machine.tlb.wired} of its "
-            f"{machine.tlb.entries} entries wired, so replay counts other misses at the same size"
+            "least recently used entries go; the modelled TLB replaces at random, with some entries wired (tlb.wired = "
+            f"{machine.tlb.wired}), so replay counts other misses at the same size"
         ]
     elif question.what == PAGES:
         lines = ["pages of all CPUs in one memory, which loses the least recently used; replay never pages"]

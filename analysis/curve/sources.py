@@ -10,20 +10,20 @@ from discotrace.replay.kernels.state import U64
 from discotrace.replay.machine import Cache, Machine
 from discotrace.replay.recording import RecordingSystem
 
-Accesses = tuple[U64, int]  # words [accesses, 2], and how many of them
+Picked = tuple[U64, int]  # words [accesses, 2], and how many of them
 
 
 class Source(Protocol):
     """Picks accesses."""
 
-    def pick(self, lane: int, words: U64, count: int) -> Accesses:
-        """Those among the next ``count`` recorded accesses of a lane. What is returned is kept until the next call."""
+    def pick(self, owner: int, words: U64, count: int) -> Picked:
+        """Those among the next ``count`` recorded accesses of an owner. They are kept until the next call."""
 
 
 class Everything:
     """All that is recorded: TLB accesses, or accesses of pages."""
 
-    def pick(self, lane: int, words: U64, count: int) -> Accesses:
+    def pick(self, owner: int, words: U64, count: int) -> Picked:
         """As ``Source`` has it."""
         return words, count
 
@@ -36,7 +36,7 @@ class OfOneCache:
         self._index_mask = np.uint64(sets - 1)
         self._picked = np.zeros(0, np.uint64)
 
-    def pick(self, lane: int, words: U64, count: int) -> Accesses:
+    def pick(self, owner: int, words: U64, count: int) -> Picked:
         """As ``Source`` has it."""
         self._picked = _room_for(words, self._picked)
         return self._picked, of_one_cache(words, count, self._is_data, self._index_mask, self._picked)
@@ -55,14 +55,14 @@ class SecondLevel:
         fetch, data, page = line_b // machine.l1i.line_b, line_b // machine.l1d.line_b, machine.page_bytes // line_b
         self._shifts = _log2(fetch), _log2(data), _log2(page)
 
-    def pick(self, lane: int, words: U64, count: int) -> Accesses:
+    def pick(self, owner: int, words: U64, count: int) -> Picked:
         """As ``Source`` has it."""
         self._missed = _room_for(words, self._missed)
-        if lane not in self._caches:
-            self._caches[lane] = self._cache(self._machine.l1i), self._cache(self._machine.l1d)
+        if owner not in self._caches:
+            self._caches[owner] = self._cache(self._machine.l1i), self._cache(self._machine.l1d)
         mfn = self._system.hardware.frames.mfn
         misses = first_level_misses(
-            *self._caches[lane], words, count, self._shifts, mfn, self._index_mask, self._missed
+            *self._caches[owner], words, count, self._shifts, mfn, self._index_mask, self._missed
         )
         return self._missed, misses
 

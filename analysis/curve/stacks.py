@@ -1,6 +1,6 @@
 """What accesses are put through: LRU stacks of every size, samples of them, and the sets of caches.
 
-One lane is one CPU, each with a TLB and caches of its own, or all of them, which share the memory.
+The owner of accesses is a CPU, each of which has a TLB and caches of its own; or 0 for all, which share the memory.
 """
 
 from collections import defaultdict
@@ -25,11 +25,11 @@ _FEWEST_NAMES = 20 * CLASSES  # of a sample, so that each of its classes is one 
 class Structure(Protocol):
     """Something that accesses go through."""
 
-    def see(self, lane: int, words: U64, count: int) -> None:
-        """The next accesses of a lane: the first ``count`` of ``words`` [accesses, 2]."""
+    def see(self, owner: int, words: U64, count: int) -> None:
+        """The next accesses of an owner: the first ``count`` of ``words`` [accesses, 2]."""
 
     def forget(self, words: U64) -> None:
-        """Names that are gone, from all lanes: whoever comes by them is another. ``words`` [names, 2]."""
+        """Names that are gone, from all owners: whoever comes by them is another. ``words`` [names, 2]."""
 
     def curves(self, scales: list[Scale]) -> list[Curve]:
         """The curve of each scale, one for each number of sets, from the accesses so far."""
@@ -64,24 +64,24 @@ class Stack:
 
 
 class Stacks:
-    """An LRU stack for each lane."""
+    """An LRU stack for each owner."""
 
     def __init__(self) -> None:
-        self._by_lane: dict[int, Stack] = defaultdict(Stack)
+        self._by_owner: dict[int, Stack] = defaultdict(Stack)
         self._accesses = 0
 
-    def see(self, lane: int, words: U64, count: int) -> None:
+    def see(self, owner: int, words: U64, count: int) -> None:
         """As ``Structure`` has it."""
-        self.see_part(lane, words, 0, count)
+        self.see_part(owner, words, 0, count)
 
-    def see_part(self, lane: int, words: U64, start: int, stop: int) -> None:
-        """Accesses from ``start`` to ``stop`` of a lane."""
+    def see_part(self, owner: int, words: U64, start: int, stop: int) -> None:
+        """Accesses from ``start`` to ``stop`` of an owner."""
         self._accesses += stop - start
-        self._by_lane[lane].see(words, start, stop)
+        self._by_owner[owner].see(words, start, stop)
 
     def forget(self, words: U64) -> None:
         """As ``Structure`` has it."""
-        for stack in self._by_lane.values():
+        for stack in self._by_owner.values():
             stack.forget(words)
 
     def curves(self, scales: list[Scale]) -> list[Curve]:
@@ -90,12 +90,12 @@ class Stacks:
 
     @property
     def cold(self) -> int:
-        """Accesses to what was not in its lane's stack."""
-        return sum(stack.cold for stack in self._by_lane.values())
+        """Accesses to what was not in its owner's stack."""
+        return sum(stack.cold for stack in self._by_owner.values())
 
     def depths(self, rate: float = 1.0) -> Depths:
-        """Of all lanes together. ``rate``: share of the names whose accesses came here."""
-        found = [stack.found for stack in self._by_lane.values()]
+        """Of all owners together. ``rate``: share of the names whose accesses came here."""
+        found = [stack.found for stack in self._by_owner.values()]
         whole = np.zeros(max((len(one) for one in found), default=0), np.int64)
         for one in found:
             whole[: len(one)] += one
@@ -114,19 +114,19 @@ class SampledStacks:
         self._picked = [np.zeros(0, np.uint64), np.zeros(0, np.uint64)]
         self._accesses = 0
 
-    def see(self, lane: int, words: U64, count: int) -> None:
+    def see(self, owner: int, words: U64, count: int) -> None:
         """As ``Structure`` has it."""
         self._accesses += count
         if len(self._picked[0]) < len(words):
             self._picked = [np.zeros_like(words), np.zeros_like(words)]
         sample, parts = self._picked
-        seed = np.uint64(splitmix64(self._seed + (lane << 32)))
+        seed = np.uint64(splitmix64(self._seed + (owner << 32)))
         size = in_sample(words, count, seed, self._limit, sample)
-        self._whole.see(lane, sample, size)
+        self._whole.see(owner, sample, size)
         ends = np.zeros(CLASSES, np.int64)
         by_class(sample, size, seed, ends, parts)
         for part, start, stop in zip(self._parts, (0, *ends.tolist()), ends.tolist(), strict=False):
-            part.see_part(lane, parts, start, stop)
+            part.see_part(owner, parts, start, stop)
 
     def forget(self, words: U64) -> None:
         """As ``Structure`` has it."""
@@ -147,7 +147,7 @@ class SampledStacks:
 
 
 class Sets:
-    """Caches of one line size with one or several numbers of sets, for each lane."""
+    """Caches of one line size with one or several numbers of sets, for each owner."""
 
     def __init__(self, sets: list[int], ways: int, page_lines: int, lines: Callable[[], int]) -> None:
         """``page_lines``: see ``SetLists``; ``lines`` tells how many lines all frames have that are known so far."""
@@ -160,15 +160,15 @@ class Sets:
         self._accesses = 0
         self._cold = 0
 
-    def see(self, lane: int, words: U64, count: int) -> None:
+    def see(self, owner: int, words: U64, count: int) -> None:
         """As ``Structure`` has it."""
-        if lane not in self._lists:
-            self._lists[lane] = [new_lists(sets, self._ways, self._page_lines) for sets in self._sets]
-            self._seen[lane] = np.zeros(0, np.uint64)
+        if owner not in self._lists:
+            self._lists[owner] = [new_lists(sets, self._ways, self._page_lines) for sets in self._sets]
+            self._seen[owner] = np.zeros(0, np.uint64)
         self._accesses += count
-        self._seen[lane] = _with_bits(self._seen[lane], self._lines())
-        self._cold += count_new(words, count, self._seen[lane])
-        for lists in self._lists[lane]:
+        self._seen[owner] = _with_bits(self._seen[owner], self._lines())
+        self._cold += count_new(words, count, self._seen[owner])
+        for lists in self._lists[owner]:
             see_lines(lists, words, count)
 
     def forget(self, words: U64) -> None:

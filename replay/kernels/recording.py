@@ -53,39 +53,39 @@ _FETCH, _STORE = int(Kind.FETCH), int(Kind.STORE)
 _ZERO_PAGE, _RESIDENT = int(Kind.ZERO_PAGE), int(Kind.RESIDENT)
 
 
-class Stream(NamedTuple):
-    """Accesses written down and not read yet, two words each, by lane. Without room none are written down."""
+class Accesses(NamedTuple):
+    """Accesses written down and not read yet, two words each, by owner. Without room none are written down."""
 
-    words: U64  # [lanes, room, 2]
-    written: I64  # [lanes]: how many
-    room: int  # accesses of a lane
-    limit: int  # a lane with more than so many has no room for all that one page may bring
+    words: U64  # [owners, room, 2]
+    written: I64  # [owners]: how many
+    room: int  # for accesses of an owner
+    limit: int  # an owner with more than so many has no room for all that one page may bring
 
 
 class Recorder(NamedTuple):
     """The recording system: an OS on the bare machine, and what of its accesses is written down.
 
-    ``translations``: TLB accesses, a lane for each CPU: key, group. ``lines``: accesses of first-level caches, a lane
-    for each CPU: line by frame slots * 2, plus 1 for L1D; virtual line number, which indexes. ``pages``: accesses of
-    guest pages, one lane for all CPUs: frame slot, 0.
+    ``translations``: TLB accesses, owned by their CPU: key, group. ``lines``: accesses of first-level caches, owned by
+    their CPU: line by frame slots * 2, plus 1 for L1D; virtual line number, which indexes. ``pages``: accesses of guest
+    pages, all of owner 0: frame slot, 0.
     """
 
-    translations: Stream
-    lines: Stream
-    pages: Stream
+    translations: Accesses
+    lines: Accesses
+    pages: Accesses
     fetch_shift: int  # log2 of the bytes of a line of L1I
     data_shift: int  # of L1D
 
 
 @inlined
-def note(stream: Stream, lane: int, first: np.uint64, second: np.uint64) -> None:
+def note(accesses: Accesses, owner: int, first: np.uint64, second: np.uint64) -> None:
     """Write down an access, for which there is room."""
-    if stream.room == 0:
+    if accesses.room == 0:
         return
-    at = 2 * (lane * stream.room + signed(stream.written[lane]))
-    stream.words[at] = first
-    stream.words[at + 1] = second
-    stream.written[lane] += 1
+    at = 2 * (owner * accesses.room + signed(accesses.written[owner]))
+    accesses.words[at] = first
+    accesses.words[at + 1] = second
+    accesses.written[owner] += 1
 
 
 @inlined
@@ -228,7 +228,7 @@ def record_rows(s: State, rows: Rows, stop: int, cursor: I64, trap: U64) -> int:
     """Write down the accesses of rows from ``cursor[ROW]`` on until ``stop`` or until Python must act; returns why.
 
     As ``reference.replay_rows``, but there are no windows. The call after FULL and MAP_PAGE goes on as if nothing had
-    happened; after FULL Python must have read all streams and set their ``written`` to zero.
+    happened; after FULL Python must have read all accesses and set ``written`` to zero.
     """
     row = cursor[ROW]
     code = END

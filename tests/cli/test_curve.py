@@ -126,7 +126,7 @@ def test_replay_at_the_configured_sizes_is_what_the_curves_have_there(sample: st
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        (("tlb",), ["replaces at random", "8 of its 64 entries wired"]),
+        (("tlb",), ["replaces at random", "wired (tlb.wired = 8)"]),
         (("l1",), ["writes of other CPUs and lines that leave L2 (l2.inclusive)"]),
         (("l1", "--set", "cpu.count=1"), ["in replay lines that leave L2 (l2.inclusive) do too"]),
         (

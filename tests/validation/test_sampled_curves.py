@@ -16,6 +16,7 @@ from discotrace.tracegen.reader import TraceReader
 
 TRACES = Path(__file__).parents[2] / "traces"
 LEAST = 0.9  # of the sizes of a table, over all seeds
+ENOUGH = 400  # names of a sample, so that none is refused, which has 320 or more
 
 
 def curve(trace: str, question: Question) -> Curve:
@@ -27,6 +28,8 @@ def share_within(trace: str, what: str, rate: float, seeds: range) -> float:
     """At how many sizes of the table the whole curve is within the bound of a sample."""
     sets = 1 if what.startswith("l") else None
     whole = curve(trace, Question(what, sets))
+    if whole.cold * rate < ENOUGH:
+        pytest.skip(f"{whole.cold} names are too few")
     within: list[bool] = []
     for seed in seeds:
         sample = curve(trace, Question(what, sets, None, rate, seed))
@@ -42,8 +45,7 @@ def test_the_bound_holds_on_a_shipped_trace(what: str, rate: float) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("trace", ["database", "engineering", "pmake", "pmake-generated", "radix", "raytrace"])
 @pytest.mark.parametrize(("what", "rate"), [("l1d", 0.01), ("l1d", 0.1), ("l1i", 0.3), ("l2", 0.1), ("pages", 0.5)])
-def test_the_bound_holds_over_all_shipped_traces(what: str, rate: float) -> None:
-    traces = ("database", "engineering", "pmake", "pmake-generated", "radix", "raytrace")
-    shares = [share_within(trace, what, rate, range(10)) for trace in traces]
-    assert float(np.mean(shares)) >= LEAST, dict(zip(traces, shares, strict=True))
+def test_the_bound_holds_on_every_shipped_trace_with_enough_names(trace: str, what: str, rate: float) -> None:
+    assert share_within(trace, what, rate, range(10)) >= LEAST

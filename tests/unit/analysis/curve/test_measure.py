@@ -10,7 +10,8 @@ from discotrace.analysis.configuration import load
 from discotrace.analysis.curve.curve import Curve
 from discotrace.analysis.curve.measure import measured
 from discotrace.analysis.curve.question import Question
-from discotrace.analysis.run import NO_WINDOWS, Run, replay_runs
+from discotrace.analysis.fronts import Run
+from discotrace.analysis.run import NO_WINDOWS, replay_runs
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import KSEG0_START, KSEG2_START, Kind, Process, Segment, TraceMeta, rows_from_records

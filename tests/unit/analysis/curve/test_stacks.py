@@ -1,4 +1,4 @@
-"""Structures that accesses go through: lanes apart, samples, sets."""
+"""Structures that accesses go through: owners apart, samples, sets."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def misses(one: Curve, *sizes: int) -> list[int]:
     return [round(number) for number in one.misses_at(np.array(sizes)).tolist()]
 
 
-def test_each_lane_has_a_stack_of_its_own() -> None:
+def test_each_owner_has_a_stack_of_its_own() -> None:
     stacks = Stacks()
     stacks.see(0, words(1, 2), 2)
     stacks.see(1, words(1), 1)
@@ -35,13 +35,13 @@ def test_each_lane_has_a_stack_of_its_own() -> None:
     assert misses(one, 1, 2) == [4, 3]
 
 
-def test_what_is_forgotten_is_gone_from_all_lanes() -> None:
+def test_what_is_forgotten_is_gone_from_all_owners() -> None:
     stacks = Stacks()
-    for lane in (0, 1):
-        stacks.see(lane, words(1, 2), 2)
+    for owner in (0, 1):
+        stacks.see(owner, words(1, 2), 2)
     stacks.forget(words(2))
-    for lane in (0, 1):
-        stacks.see(lane, words(2, 1), 2)
+    for owner in (0, 1):
+        stacks.see(owner, words(2, 1), 2)
     assert misses(curve(stacks), 1, 2, 9) == [8, 6, 6]
 
 
@@ -65,7 +65,7 @@ def test_the_classes_of_a_sample_are_its_parts() -> None:
     assert one.accesses == 8000
 
 
-def test_lanes_are_sampled_apart() -> None:
+def test_owners_are_sampled_apart() -> None:
     """The same names in both: if the same were chosen, twice as many would be as in one."""
     alone, both = SampledStacks(0.5, 1), SampledStacks(0.5, 1)
     alone.see(0, words(*range(4000)), 4000)
