@@ -85,6 +85,27 @@ def test_first_level_caches_of_every_size_miss_as_the_twins(case: Case, sets: in
         assert misses(curve, sizes) == [twin.l1_misses(name, curve.scale.sets, size) for size in sizes]
 
 
+def coloured(case: Case) -> Case:
+    """The case on first-level caches in whose sets many lines meet, each in one of four by its virtual address."""
+    large = {"size_kib": 16, "ways": 1, "line_b": 256}
+    caches = {"l1i": large, "l1d": large, "l2": case.tables["l2"] | {"size_kib": 16, "ways": 2, "line_b": 256}}
+    memory = with_memory_for(case.meta, case.rows, case.tables | {"memory": {"mib_per_node": 1, "page_kib": 4}})
+    return case._replace(tables=memory | caches)
+
+
+@hypothesis.settings(max_examples=EXAMPLES)
+@hypothesis.given(cases(max_steps=2 * STEPS).map(coloured))
+def test_lines_under_several_virtual_addresses_miss_as_the_twins(case: Case) -> None:
+    twin = watched(case)
+    first = curves(case.meta, case.rows, case.tables, Question("l1", None, WAYS))
+    hypothesis.target(float(sum(curve.elsewhere for curve in first)))
+    for curve in first:
+        sizes = range(1, WAYS + 1)
+        assert misses(curve, sizes) == [twin.l1_misses(curve.scale.name, 64, size) for size in sizes]
+    (second,) = curves(case.meta, case.rows, case.tables, Question("l2", None, WAYS))
+    assert second.accesses == len(twin.l2_accesses)
+
+
 @hypothesis.settings(max_examples=EXAMPLES)
 @hypothesis.given(cases(max_steps=STEPS), SETS)
 def test_second_level_caches_of_every_size_miss_as_the_twins(case: Case, sets: int | None) -> None:
