@@ -33,7 +33,7 @@ def curve(
         int | None, typer.Option(help="Ways of each set that are told at most.", show_default="64")
     ] = None,
     sample: Annotated[
-        float | None, typer.Option(help="Look at this share of entries, lines or pages only.", show_default="at all")
+        float | None, typer.Option(help="Look at this share of entries, lines or pages only.", show_default="all")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Chooses the sample.", show_default="0")] = None,
     all_sizes: Annotated[bool, typer.Option("--all-sizes", help="Table of every size at which misses change.")] = False,
