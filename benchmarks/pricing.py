@@ -2,11 +2,12 @@
 
     python benchmarks/pricing.py COUNTS [COUNTS ...] [--repeat 50] [--points 1000000]
 
-Counts files as `discotrace replay TRACE -o COUNTS` leaves them, with the prices that they carry. Prints a Markdown
-table: the first pricing of arranged counts, which sums them; a further one (median and least of the repeats, a vector
-of its own each time, waiting of all kinds included); one of many at once, with waiting and without, each price drawn
-around its own, wall time per vector. Then what compiling takes: CPU time of a process with an empty folder of compiled
-functions, less that of the next one.
+Counts files as `discotrace replay TRACE -o COUNTS` leaves them, with the prices that they carry. Prints Markdown
+tables. First many points of a sweep, where waiting is interpolated, by how many prices vary: evenly drawn from RANGES,
+the figures made CHUNK points at a time, as a sweep writes them. Then the first pricing of arranged counts, which sums
+them; a further one (median and least of the repeats, a vector of its own each time, waiting of all kinds included); one
+of many at once, with waiting and without, each price drawn around its own, wall time per vector. Then what compiling
+takes: CPU time of a process with an empty folder of compiled functions, less that of the next one.
 """
 
 import argparse
@@ -24,23 +25,34 @@ import numpy as np
 from discotrace.analysis.bulk_pricing import priced
 from discotrace.analysis.configuration import from_tables
 from discotrace.analysis.counts_file import read
-from discotrace.analysis.ledger import Ledger, ledger
+from discotrace.analysis.ledger import Ledger
+from discotrace.analysis.outcome import Counted, counted
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.prices import Prices
 from discotrace.analysis.site import Site
+from discotrace.analysis.sweep.blocks import CHUNK
+from discotrace.analysis.sweep.figures import ERROR, Pricer
 from discotrace.analysis.waiting import solved
 
 WAITED_FOR = ("memory.controller_ns", "memory.port_ns", "locks.handoff_ns", "disks.request_ms", "disks.page_ms")
+RANGES = {
+    "memory.remote_ns": (300, 1800),
+    "memory.local_ns": (200, 600),
+    "cpu.clock_mhz": (100, 800),
+    "memory.controller_ns": (100, 400),
+    "locks.handoff_ns": (100, 3000),
+    "monitor.privileged_cycles": (100, 1000),
+}
 SPREAD = 0.2  # standard deviation of a price's logarithm
 MANY_WITH_WAITING = 200
 
 
-def arranged(path: str) -> tuple[dict[str, Ledger], Prices]:
+def arranged(path: str) -> tuple[dict[str, Counted], Prices]:
     """The counts of each system, and their prices."""
     stored = read(path)
     about, configuration = stored.about, from_tables(stored.about["configuration"])
     site = Site(configuration.machine, about["instances"], about.get("jobs"), about.get("runs_on", False))
-    return {name: ledger(name, stored.of_system(name), site) for name in about["systems"]}, configuration.prices
+    return {name: counted(name, stored.of_system(name), site) for name in about["systems"]}, configuration.prices
 
 
 def drawn(prices: Prices, points: int, *, with_waiting: bool) -> PricePoints:
@@ -72,6 +84,26 @@ def print_row(label: str, one: Ledger, prices: Prices, repeat: int, points: int)
     print(f"| {label} | {' | '.join(f'{value:.2f}' for value in ms)} | {without:.2f} |", flush=True)
 
 
+def print_interpolated(label: str, one: Counted, prices: Prices, points: int) -> None:
+    """Rows of the second table: 1, 2, 3, 4 and 6 prices vary."""
+    for number in (1, 2, 3, 4, 6):
+        random = np.random.default_rng(number)
+        changes = {key: random.uniform(*RANGES[key], points) for key in list(RANGES)[:number]}
+        wall, cpu, error = time.perf_counter(), time.process_time(), 0.0
+        pricer = Pricer(one, prices, changes)
+        making = time.perf_counter() - wall
+        for start in range(0, points, CHUNK):
+            part = {key: values[start : start + CHUNK] for key, values in changes.items()}
+            found = pricer.figures(part, len(part[next(iter(part))]))
+            error = max(error, float(found[ERROR].max()))  # type: ignore[arg-type]
+        took = time.perf_counter() - wall, time.process_time() - cpu
+        mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(
+            f"| {label} | {number} | {making:.2f} | {took[0]:.2f} | {took[1]:.2f} | {error:.0e} | {mib:,.0f} |",
+            flush=True,
+        )
+
+
 def cpu_seconds_of_a_process(counts: str, folder: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "discotrace", "price", counts, "--json"]
@@ -90,7 +122,15 @@ def main() -> None:
     ledgers = {path: arranged(path) for path in arguments.counts}
     for of_systems, prices in ledgers.values():  # compiles what is not compiled, and loads it
         for one in of_systems.values():
-            priced(one, drawn(prices, 2, with_waiting=True))
+            priced(one.ledger, drawn(prices, 2, with_waiting=True))
+    print(f"| {arguments.points:,} points of | prices that vary | fitting, s | all, s | CPU, s | error | peak MiB |")
+    print("|---|---|---|---|---|---|---|")
+    of_systems, prices = arranged(arguments.counts[0])
+    for name, one in of_systems.items():
+        print_interpolated(
+            f"{os.path.basename(arguments.counts[0]).partition('.')[0]}, {name}", one, prices, arguments.points
+        )
+    print()
     print(
         f"| counts | first, ms | further, ms: median | least | of many, ms | {arguments.points:,} without waiting, s |"
     )
@@ -98,8 +138,8 @@ def main() -> None:
     for path in ledgers:
         of_systems, prices = arranged(path)
         for name, one in of_systems.items():
-            label = f"{os.path.basename(path).partition('.')[0]}, {name}, {one.site.cpus} CPUs"
-            print_row(label, one, prices, arguments.repeat, arguments.points)
+            label = f"{os.path.basename(path).partition('.')[0]}, {name}, {one.ledger.site.cpus} CPUs"
+            print_row(label, one.ledger, prices, arguments.repeat, arguments.points)
     with tempfile.TemporaryDirectory() as folder:
         cold, warm = (cpu_seconds_of_a_process(arguments.counts[0], folder) for _ in range(2))
     print(f"\ncompiling: {cold - warm:.1f} s of CPU time; a process that prices counts once then takes {warm:.1f} s")

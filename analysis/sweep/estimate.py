@@ -7,7 +7,8 @@ from itertools import islice
 
 from discotrace.analysis.fronts import Run, fronts
 from discotrace.analysis.run import new_system
-from discotrace.analysis.sweep.plan import Plan, Wanted
+from discotrace.analysis.sweep.figures import SOLVED_AT_MOST
+from discotrace.analysis.sweep.plan import REPLAY, Plan, Wanted
 from discotrace.analysis.sweep.warm import is_warm
 from discotrace.replay.engine import Replay
 from discotrace.replay.lane_layout import lines_of
@@ -17,7 +18,8 @@ from discotrace.tracegen.reader import TraceReader
 TRIAL_BATCHES = 2  # of the trace, to find out how fast this computer replays it now
 TYPICAL_NS_PER_ROW = 60.0  # where nothing is compiled yet; docs/performance.md
 LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md
-REPLAY_S, POINT_S = 0.1, 0.003  # to arrange counts for pricing; to price a point with waiting
+REPLAY_S, POINT_S = 0.1, 0.002  # to arrange counts for pricing; to price a point with waiting; docs/performance.md
+FITTING_S, INTERPOLATED_S = 2.0, 4e-6  # to fit a surface; to price a point by it, and keep it; docs/performance.md
 WORKER_MIB = 420  # a worker with the libraries, a batch and the kernels, before its caches; docs/performance.md
 TAG_BYTES = 8
 MIB = 1 << 20
@@ -48,7 +50,8 @@ def estimated(plan: Plan, counted: set[str], workers: int) -> Estimate:
         group[0].trace.rows * ns_per_row[group[0].system] / 1e9 * (1 + LANE_SHARE * (len(group) - 1))
         for group in groups
     )
-    pricing = len(plan.replays) * REPLAY_S + plan.points.height * POINT_S
+    of_each = plan.points[REPLAY].drop_nulls().value_counts()["count"].to_list()
+    pricing = sum(REPLAY_S + _pricing_s(points) for points in of_each)
     largest = max((sum(_tag_mib(one.configuration.machine) for one in group) for group in groups), default=0.0)
     return Estimate(
         points=plan.points.height,
@@ -71,6 +74,11 @@ def _groups(missing: Sequence[Wanted]) -> list[list[Wanted]]:
         runs = [Run(one.key, one.system, one.configuration.machine) for one in of_trace]
         found += [[of_trace[place] for place in front] for front in fronts(runs)]
     return found
+
+
+def _pricing_s(points: int) -> float:
+    """How long so many points of one replay take."""
+    return points * POINT_S if points <= SOLVED_AT_MOST else FITTING_S + points * INTERPOLATED_S
 
 
 def _first_of_each(missing: Sequence[Wanted]) -> list[Wanted]:

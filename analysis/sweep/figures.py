@@ -71,9 +71,13 @@ class Pricer:
         return _frame(self._counted, times, error, points)
 
     def _kinds(self, changes: Mapping[str, Floats]) -> Codes:
-        """What CPUs wait for at each point, as a number; 0 = nothing."""
-        waits = what_waits(PricePoints.of(self._prices, changes), self._counted.ledger.site.jobs)
-        kinds: Codes = waits @ [4, 2, 1]
+        """A number for each point, alike where CPUs wait for the same things and the same prices are nothing.
+
+        0 = they wait for nothing. What takes no time at all is left out of the model: times need not be smooth there.
+        """
+        kinds: Codes = what_waits(PricePoints.of(self._prices, changes), self._counted.ledger.site.jobs) @ [1, 2, 4]
+        for place, values in enumerate(changes.values(), 3):
+            kinds = np.where(kinds > 0, kinds | np.not_equal(values, 0).astype(np.int64) << place, 0)
         return kinds
 
 
