@@ -7,7 +7,7 @@ place. ``tests/property/test_decisive.py`` changes what is left out here, and co
 from typing import Any
 
 from discotrace.analysis.pricing import NATIVE
-from discotrace.monitor.placement.registry import shipped_policies
+from discotrace.monitor.placement.registry import is_shipped
 from discotrace.replay.machine import Machine
 
 Tables = dict[str, dict[str, Any]]
@@ -51,7 +51,7 @@ def _ignored(system: str, machine: Machine) -> set[str]:
 def _ignored_by_policy(machine: Machine) -> set[str]:
     """A policy of the user's may ask anything; the shipped ones are known."""
     policy = machine.placement.policy
-    if policy not in shipped_policies():
+    if not is_shipped(policy):
         return set()
     if machine.nodes == 1:
         return {"placement.policy", "migration"}

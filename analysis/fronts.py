@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from discotrace.analysis.pricing import NATIVE
 from discotrace.monitor.history import History
-from discotrace.monitor.placement.registry import find_policy, shipped_policies
+from discotrace.monitor.placement.registry import find_policy, is_shipped
 from discotrace.replay.machine import Machine
 
 LARGEST_WAY = 16 << 20  # bytes: the front has 20 bits for the colour of a line of 16 bytes or more
@@ -56,6 +56,6 @@ def may_share(run: Run) -> bool:
     if run.system == NATIVE:
         return True
     policy = run.machine.placement.policy
-    if policy not in shipped_policies():
+    if not is_shipped(policy):
         return False
     return run.machine.nodes == 1 or find_policy(policy)(run.machine).hot_trigger == 0

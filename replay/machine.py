@@ -5,7 +5,7 @@ those). ``docs/model.md`` says what each number does.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, get_origin
 
 from discotrace.tracegen.errors import ConfigError
@@ -177,7 +177,7 @@ class Machine:
 
     def to_tables(self) -> dict[str, dict[str, Any]]:
         """The inverse of ``from_tables``."""
-        return asdict(self)
+        return {name: dict(vars(table)) for name, table in vars(self).items()}
 
     def for_trace(self, cpus: int) -> "Machine":
         """This machine with ``cpu.count`` 0 resolved to the CPUs of a trace, checked again."""

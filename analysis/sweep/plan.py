@@ -9,17 +9,18 @@ from typing import Any
 
 import polars as pl
 
-from discotrace.analysis.configuration import Configuration, Tables, from_tables, read_tables
+from discotrace.analysis.configuration import Configuration, Tables, from_tables, read_tables, split
 from discotrace.analysis.counts_file import FORMAT_VERSION
 from discotrace.analysis.decisive import decisive
 from discotrace.analysis.fit_file import with_fitted
 from discotrace.analysis.keeping import digest, sources_digest
+from discotrace.analysis.prices import Prices
 from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.run import SYSTEMS
 from discotrace.analysis.sweep.points import SYSTEM, TRACE, cell, points_of
 from discotrace.analysis.sweep.spec import Axis, Spec
 from discotrace.analysis.sweep.values import Interval
-from discotrace.monitor.placement.registry import find_policy, shipped_policies
+from discotrace.monitor.placement.registry import find_policy, is_shipped
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
@@ -113,7 +114,8 @@ class _Replays:
         self.all: list[Wanted] = []
         self._places: dict[str, int] = {}
         self._spec = spec
-        self._base = base
+        self._structure, prices = split(base)
+        self._prices = Prices.from_tables(prices)
         self._traces = traces
         self._values = {one.key: _by_cell(one) for one in structural}
 
@@ -131,14 +133,13 @@ class _Replays:
         return self._places[key], None
 
     def _configuration(self, row: Mapping[str, Any], trace: TraceFile) -> Configuration:
-        tables = {name: dict(values) for name, values in self._base.items()}
+        tables = {name: dict(values) for name, values in self._structure.items()}
         for key, values in self._values.items():
             table, _, name = key.partition(".")
             tables[table][name] = values.get(row[key], row[key])
-        made = from_tables(tables)
-        machine = made.machine.for_trace(trace.cpus)
+        machine = Machine.from_tables(tables).for_trace(trace.cpus)
         _check_policy(machine.placement.policy)
-        return Configuration(machine, made.prices)
+        return Configuration(machine, self._prices)
 
 
 def key_of(trace: TraceFile, system: str, machine: Machine, window: int) -> str:
@@ -149,7 +150,7 @@ def key_of(trace: TraceFile, system: str, machine: Machine, window: int) -> str:
             "trace": trace.identity,
             "system": system,
             "machine": decisive(system, machine),
-            "policy": None if system == NATIVE or policy in shipped_policies() else _content(policy),
+            "policy": None if system == NATIVE or is_shipped(policy) else _content(policy),
             "window": window,
             "version": VERSION,
             "sources": sources_digest(*COUNTING),

@@ -5,7 +5,7 @@ import os
 import pkgutil
 from collections.abc import Callable
 from difflib import get_close_matches
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
@@ -37,6 +37,12 @@ def shipped_policies() -> list[str]:
     """Names of the policies that come with discotrace, in alphabetical order."""
     modules = {module.name for module in pkgutil.iter_modules(placement.__path__)}
     return sorted(name.replace("_", "-") for name in modules - NO_POLICIES)
+
+
+@cache
+def is_shipped(policy: str) -> bool:
+    """Whether a policy comes with discotrace."""
+    return policy in shipped_policies()
 
 
 def installed_policies() -> list[str]:
