@@ -9,7 +9,7 @@ import typer
 from discotrace.cli.console import out, print_json, remark
 from discotrace.cli.crash import crash_point
 from discotrace.cli.options import Changes, Json, MachineName, Nfs, Quiet, Services, Trace, Vms
-from discotrace.cli.replaying import configured, free_target, provenance, replay_progress
+from discotrace.cli.replaying import command, configured, free_target, replay_progress
 from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -75,22 +75,11 @@ def print_outcomes(counts: CountsFile, services: bool, json_output: bool) -> Non
 def _replayed(
     trace: str, configuration: Configuration, systems: str, crash: str | None, window: int, quiet: bool
 ) -> CountsFile:
-    from discotrace.tracegen.reader import BATCH_ROWS, TraceReader
+    from discotrace.tracegen.reader import TraceReader
 
     point = None if crash is None else crash_point(crash, configuration.machine)
-    names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
-    with TraceReader(trace) as reader:
+    with TraceReader(trace) as reader, replay_progress(reader, quiet) as advance:
+        from discotrace.analysis.replayed import replayed
+
         death = point.in_trace(reader.rows) if point else None
-        with replay_progress(reader, quiet) as advance:
-            from discotrace.analysis.run import replay_systems
-
-            finished = replay_systems(reader, configuration.machine, names, window, advance, BATCH_ROWS, death)
-        from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems
-        from discotrace.analysis.provenance import of_counts
-
-        about = {
-            "format_version": FORMAT_VERSION,
-            **provenance(reader, finished.machine, configuration),
-            **of_counts(reader, names, window, death, finished.losses),
-        }
-        return CountsFile(join_systems(finished.counts), about)
+        return replayed(reader, configuration, systems, window, death, command(), advance)
