@@ -38,11 +38,11 @@ class Block:
     prices: tuple[str, ...]
 
     @cached_property
-    def made_from(self) -> dict[str, object]:
-        """All that decides what its points cost, but for replays that could not be made."""
+    def key(self) -> str:
+        """The hash of all that decides what its points cost, but for replays that could not be made."""
         replays = {str(place): [one.key, one.configuration.prices.to_tables()] for place, one in self.replays.items()}
         rows = hashlib.sha256(self.points.drop(CELL).write_csv().encode()).hexdigest()
-        return {"rows": rows, "replays": replays, "sources": sources_digest(*PRICING)}
+        return digest({"rows": rows, "replays": replays, "sources": sources_digest(*PRICING)})
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ class Pricing:
 
     @property
     def key(self) -> str:
-        """A name for the priced block: the hash of all that decides what is in it."""
-        return digest({**self.block.made_from, "impossible": self.impossible, "failed": self.failed})
+        """A name for the priced block: says all that decides what is in it, first the block."""
+        missing = {"impossible": self.impossible, "failed": self.failed}
+        return f"{self.block.key}-{digest(missing)}" if any(missing.values()) else self.block.key
 
 
 def blocks_of(plan: Plan) -> list[Block]:

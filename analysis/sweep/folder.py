@@ -8,7 +8,7 @@ results.parquet           one row a point
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -55,14 +55,17 @@ class SweepFolder:
         """Keys of the replays whose counts are here."""
         return {path.name.removesuffix(SUFFIX) for path in (self.path / COUNTS).glob(f"*/*{SUFFIX}")}
 
-    def ask(self, asked: dict[str, Any], force: bool) -> None:
-        """Note what is asked. Raises OutputError where something else was, unless ``force``."""
-        path = self.path / ASKED
-        if path.exists() and not force and self.asked().get("sweep") != asked["sweep"]:
+    def check(self, asked: dict[str, Any]) -> None:
+        """Raises OutputError where something else was asked than this."""
+        if (self.path / ASKED).exists() and self.asked().get("sweep") != asked["sweep"]:
             raise OutputError(
                 f"{self.path} has another sweep: give another -o, or --force to replace its results "
                 "(counts that fit are used again)"
             )
+
+    def note(self, asked: dict[str, Any]) -> None:
+        """Note what is asked."""
+        path = self.path / ASKED
         with atomic_path(path) as temporary, output_errors(path):
             temporary.write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
 
@@ -79,8 +82,23 @@ class SweepFolder:
             raise ConfigError(f"{path}: damaged; remove it and sweep again")
         return tree
 
+    def priced_blocks(self) -> dict[str, list[Path]]:
+        """Files of priced points by the block that they are of. It has several if its replays failed before."""
+        found: dict[str, list[Path]] = {}
+        for path in (self.path / PRICED).glob(f"*{SUFFIX}"):
+            if not path.name.startswith("."):
+                found.setdefault(path.name.removesuffix(SUFFIX).partition("-")[0], []).append(path)
+        return found
+
+    def drop_blocks(self, keep: Container[str]) -> None:
+        """Remove priced points of blocks that the sweep does not have."""
+        for block, paths in self.priced_blocks().items():
+            if block not in keep:
+                for path in paths:
+                    path.unlink(missing_ok=True)
+
     def drop_priced(self, keep: Iterable[str]) -> None:
-        """Remove priced blocks that the sweep does not have any more."""
+        """Remove files of priced points but for these."""
         kept = {f"{key}{SUFFIX}" for key in keep}
         for path in (self.path / PRICED).glob(f"*{SUFFIX}"):
             if path.name not in kept:

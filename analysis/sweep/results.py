@@ -27,7 +27,12 @@ def assemble(folder: SweepFolder, blocks: Sequence[str], about: Mapping[str, Any
 
 
 def write_csv(folder: SweepFolder) -> None:
-    """Write the results once more as CSV, beside them. Raises OutputError."""
+    """Write the results once more as CSV in UTF-8, beside them. Raises OutputError.
+
+    A byte order mark comes first if there are letters beyond ASCII, which Excel would take for others without it.
+    """
     path = folder.results.with_suffix(".csv")
+    rows = pl.scan_parquet(folder.results)
+    beyond = rows.select(pl.any_horizontal(pl.col(pl.String).str.contains(r"[^\x00-\x7F]").any())).collect().item()
     with atomic_path(path) as temporary, output_errors(path):
-        pl.scan_parquet(folder.results).sink_csv(temporary)
+        rows.sink_csv(temporary, include_bom=bool(beyond))

@@ -8,13 +8,16 @@ from typing import Any
 
 import polars as pl
 
-from discotrace.analysis.sweep.blocks import DONE, FAILED, IMPOSSIBLE, STATUS, blocks_of
+from discotrace.analysis.keeping import digest, sources_digest
+from discotrace.analysis.sweep.blocks import DONE, FAILED, IMPOSSIBLE, PRICING, STATUS, blocks_of
 from discotrace.analysis.sweep.execute import Execution, Watcher, Work
 from discotrace.analysis.sweep.folder import SweepFolder
-from discotrace.analysis.sweep.plan import WHY, Plan
+from discotrace.analysis.sweep.plan import COUNTING, WHY, Plan
 from discotrace.analysis.sweep.results import assemble
 from discotrace.analysis.sweep.workers import Workers
 from discotrace.version import VERSION
+
+SOURCES = (*COUNTING, *PRICING)  # the code that decides what results are
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,12 @@ def sweep(
     folder.make()
     with folder.alone():
         asked = about(plan, command)
-        folder.ask(asked, force)
+        if not force:
+            folder.check(asked)
         counted = folder.counted()
         work = Work([one for one in plan.replays if one.key not in counted], blocks_of(plan))
+        folder.drop_blocks({block.key for block in work.blocks})  # so that what is priced is always of what was asked
+        folder.note(asked)
         with workers() as working:
             execution = Execution(work, folder, plan.spec.window, working, watcher)
             try:
@@ -62,6 +68,7 @@ def about(plan: Plan, command: str) -> dict[str, Any]:
     traces = [one.identity for one in plan.traces]
     return {
         "discotrace": VERSION,
+        "sources": digest({"sources": sources_digest(*SOURCES)}),
         "command": command,
         "points": plan.points.height,
         "replays": len(plan.replays),

@@ -13,6 +13,7 @@ from discotrace.analysis.site import Site
 from discotrace.analysis.sweep.blocks import price
 from discotrace.analysis.sweep.counting import count
 from discotrace.analysis.sweep.folder import SweepFolder
+from discotrace.analysis.sweep.results import write_csv
 from discotrace.analysis.sweep.workers import Failed, Lost, News, Task
 from discotrace.tracegen.errors import OutputError, TraceError
 from discotrace.tracegen.reader import TraceReader
@@ -243,3 +244,15 @@ def test_an_error_of_pricing_ends_the_sweep(trace: str, tmp_path: Path) -> None:
 
     with pytest.raises(OutputError, match="disk full"):
         swept(plan, tmp_path, Faulty)
+
+
+@pytest.mark.parametrize(("name", "mark"), [("t", b""), ("t\u00fc", b"\xef\xbb\xbf")])
+def test_csv_has_a_byte_order_mark_where_it_is_needed(tmp_path: Path, name: str, mark: bytes) -> None:
+    """Excel takes a file without one for that of an older encoding."""
+    (tmp_path / name).mkdir()
+    trace = small_trace(tmp_path / name)
+    swept(plan_of(trace, set={"tlb.entries": [16, 32], "placement.policy": ["origin", "disco"]}), tmp_path / "out")
+    write_csv(SweepFolder(tmp_path / "out"))
+    path = tmp_path / "out" / "results.csv"
+    assert path.read_bytes().startswith(mark + b"point,trace,system,tlb.entries,placement.policy,status,why,time_ms,")
+    assert pl.read_csv(path).select("trace", "time_ms").equals(results(tmp_path / "out").select("trace", "time_ms"))
