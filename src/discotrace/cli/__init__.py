@@ -12,9 +12,12 @@ from typing import Annotated, ParamSpec
 
 import typer
 
+from discotrace.cli.best import best
 from discotrace.cli.calibrate import calibrate
 from discotrace.cli.capture import capture
 from discotrace.cli.curve import curve
+from discotrace.cli.diff import diff
+from discotrace.cli.effects import effects
 from discotrace.cli.explain import explain
 from discotrace.cli.generate import generate
 from discotrace.cli.info import info
@@ -68,7 +71,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (replay, price, sweep, curve, memory, explain, info, validate, show_config, generate, calibrate, paper):
+VERBS = (replay, price, sweep, best, effects, diff, curve, memory, explain, info, validate, show_config, generate)
+for verb in (*VERBS, calibrate, paper):
     app.command()(_with_exit_code(verb))
 app.command(context_settings={"allow_interspersed_args": False})(_with_exit_code(capture))
 

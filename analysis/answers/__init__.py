@@ -1,0 +1,1 @@
+"""Answers from the results of sweeps: the best points, what each parameter does, what differs between two sweeps."""
