@@ -90,7 +90,7 @@ def diff(
         changes=[change_of(figure, found) for figure in figures],
         broken=[one for one in broken if one.points.height],
         faults=faults,
-        remarks=[*first.remarks, *second.remarks, *differences(first, second)],
+        remarks=list(dict.fromkeys([*first.remarks, *second.remarks, *differences(first, second)])),
     )
 
 

@@ -25,7 +25,7 @@ from discotrace.analysis.answers.factors import (
 
 def is_full(factors: Sequence[Factor], points: int) -> bool:
     """Whether every combination of the levels is there once."""
-    sizes = tuple(len(one.levels) for one in factors)
+    sizes = tuple(one.count for one in factors)
     if prod(sizes) != points:
         return False
     return len(np.unique(np.ravel_multi_index([one.codes for one in factors], sizes))) == points
@@ -35,23 +35,20 @@ def shares(factors: Sequence[Factor], figures: Floats) -> Shares:
     """Shares of the sum of squares. ``figures``: [points], not all the same."""
     deviations = figures - figures.mean()
     total = float(np.square(deviations).sum())
-    effects = {one.name: _means(one.codes, len(one.levels), deviations) for one in factors}
+    effects = {one.name: _means(one.codes, one.count, deviations) for one in factors}
     main = []
     for one in factors:
-        levels = [Level(value, float(mean)) for value, mean in zip(one.levels, _levels(one, figures), strict=True)]
+        means = _means(one.codes, one.count, figures)
+        levels = [Level(one.value(place), float(mean)) for place, mean in enumerate(means)]
         main.append(Main(one.name, _squares(effects[one.name], figures) / total, levels))
     interactions = []
     for first, second in pairs(factors):
-        shape = (len(first.levels), len(second.levels))
+        shape = (first.count, second.count)
         cells = _means(first.codes * shape[1] + second.codes, prod(shape), deviations).reshape(shape)
         beyond = cells - effects[first.name][:, None] - effects[second.name][None, :]
         interactions.append(Interaction((first.name, second.name), _squares(beyond, figures) / total))
     explained = sum(one.share for one in main) + sum(one.share for one in interactions)
     return ordered(main, interactions, 1 - explained)
-
-
-def _levels(one: Factor, figures: Floats) -> Floats:
-    return _means(one.codes, len(one.levels), figures)
 
 
 def _means(codes: Codes, count: int, values: Floats) -> Floats:

@@ -15,25 +15,31 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Factor:
-    """``levels``: its values, ascending; of keys that go together, lists. ``codes``: the level of each point."""
+    """``levels``: its values, ascending, a column for each key that it is; ``codes``: the level of each point."""
 
     name: str
-    levels: list[Any]
+    levels: pl.DataFrame
     codes: Codes
+
+    @property
+    def count(self) -> int:
+        """How many levels it has."""
+        return self.levels.height
 
     @property
     def is_numeric(self) -> bool:
         """Whether its levels are numbers."""
-        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self._first)
+        return self.levels.dtypes[0].is_numeric()
 
     @property
     def numbers(self) -> Floats:
         """Its levels as numbers; of keys that go together those of the first, as the others follow it."""
-        return np.array(self._first, float)
+        return self.levels.to_series(0).cast(pl.Float64).to_numpy()
 
-    @property
-    def _first(self) -> list[Any]:
-        return [value[0] if isinstance(value, list) else value for value in self.levels]
+    def value(self, level: int) -> Any:
+        """The value at a level; of keys that go together a list."""
+        values = list(self.levels.row(level))
+        return values[0] if len(values) == 1 else values
 
 
 @dataclass(frozen=True)
@@ -89,8 +95,7 @@ def factors_of(rows: pl.DataFrame, names: Sequence[str], together: Iterable[Sequ
         distinct = rows.select(group).unique().sort(group)
         if distinct.height > 1:
             numbered = rows.select(group).join(distinct.with_row_index("code"), on=list(group), maintain_order="left")
-            values = [row[0] if len(row) == 1 else list(row) for row in distinct.iter_rows()]
-            found.append(Factor(", ".join(group), values, numbered["code"].cast(pl.Int64).to_numpy()))
+            found.append(Factor(", ".join(group), distinct, numbered["code"].cast(pl.Int64).to_numpy()))
     return found
 
 

@@ -108,7 +108,7 @@ def _affordable(main: list[Term], products: list[Term], points: int) -> list[Ter
 def _line(one: Factor) -> Floats:
     """A factor as columns of mean 0, [points, columns]: a number as it is, another one by its levels."""
     if not one.is_numeric:
-        levels = np.arange(1, len(one.levels))
+        levels = np.arange(1, one.count)
         return _centred((one.codes[:, None] == levels).astype(float))
     numbers = one.numbers
     if numbers.min() > 0 and numbers.max() >= WIDE * numbers.min():
@@ -120,7 +120,7 @@ def _line(one: Factor) -> Floats:
 
 def _curve(one: Factor, line: Floats) -> Floats:
     """The same with a parabola, for a number that has more than two levels."""
-    return np.hstack([line, np.square(line)]) if one.is_numeric and len(one.levels) > 2 else line
+    return np.hstack([line, np.square(line)]) if one.is_numeric and one.count > 2 else line
 
 
 def _products(first: Floats, second: Floats) -> Floats:
@@ -145,5 +145,5 @@ def _centred(columns: Floats) -> Floats:
 def _levels(one: Factor, part: Floats, mean: float) -> list[Level]:
     """The mean at each level with the others as they are on average; of many levels some from the first to the last."""
     _, first_of_level = np.unique(one.codes, return_index=True)
-    places = np.unique(np.linspace(0, len(one.levels) - 1, MOST_LEVELS).astype(int))
-    return [Level(one.levels[place], float(mean + part[first_of_level[place]])) for place in places]
+    places = np.unique(np.linspace(0, one.count - 1, MOST_LEVELS).astype(int))
+    return [Level(one.value(int(place)), float(mean + part[first_of_level[place]])) for place in places]

@@ -20,6 +20,7 @@ from discotrace.analysis.text import figure
 SMALL = 0.001  # a share of the variance that is not worth a line of its own
 MOST_INTERACTIONS = 10
 MOST_BROKEN = 10
+MOST_LEVELS = 10
 
 
 def best_table(found: Best) -> Table:
@@ -51,12 +52,14 @@ def effects_table(found: Effects) -> Table:
 
 
 def levels_table(found: Effects) -> Table:
-    """The mean at each value of each parameter, over all values of the others."""
+    """The mean at each value of each parameter, over all values of the others; of many values at some."""
     table = _table(f"mean {found.figure}{_at(found.group)} at each value, over all others")
     table.add_column("")
     table.add_column("value: mean")
     for one in found.shares.main if found.shares else ():
-        table.add_row(one.name, "   ".join(f"{_cell(level.value)}: {_four_digits(level.mean)}" for level in one.levels))
+        step = -(-len(one.levels) // MOST_LEVELS)
+        told = (f"{_cell(level.value)}: {_four_digits(level.mean)}" for level in one.levels[::step])
+        table.add_row(one.name, Text("   ".join(told)))
     return table
 
 
@@ -89,8 +92,8 @@ def changes_table(found: Difference) -> Table:
 def extremes_of(change: Change) -> list[str]:
     """Where a figure changes most, a line each."""
     return [
-        f"{change.figure}: largest {name} {_signed(end.percent)} %, "
-        f"{_four_digits(end.before)} -> {_four_digits(end.after)}, at {point_text(end.point)}"
+        f"{change.figure}: largest {name} {_four_digits(end.before)} -> {_four_digits(end.after)}"
+        f"{_change(end.before, end.after)} at {point_text(end.point)}"
         for name, end in (("fall", change.fall), ("rise", change.rise))
         if isinstance(end, Extreme)
     ]
@@ -131,7 +134,7 @@ def _rows_table(rows: pl.DataFrame) -> Table:
     for name, kind in rows.schema.items():
         table.add_column(name, justify="right" if kind.is_numeric() else "left")
     for row in rows.iter_rows(named=True):
-        table.add_row(*(_cell(value, name) for name, value in row.items()))
+        table.add_row(*(Text(_cell(value, name)) for name, value in row.items()))
     return table
 
 
@@ -175,8 +178,8 @@ def _at(group: Mapping[str, Any]) -> str:
     return f" of {point_text(group)}" if group else ""
 
 
-def _level(level: Level) -> tuple[str, str]:
-    return _four_digits(level.mean), _cell(level.value)
+def _level(level: Level) -> tuple[str, Text]:
+    return _four_digits(level.mean), Text(_cell(level.value))
 
 
 def _percent(share: float) -> str:
