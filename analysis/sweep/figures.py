@@ -7,12 +7,15 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from discotrace.analysis.bulk_pricing import BulkTimes, priced
+from discotrace.analysis.configuration import from_tables
+from discotrace.analysis.counts_file import CountsFile
 from discotrace.analysis.labels import RATE_LABELS
-from discotrace.analysis.outcome import ACTIONS, Counted, rates, remote_miss_ratio
+from discotrace.analysis.outcome import ACTIONS, Counted, counted, rates, remote_miss_ratio
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.price_surface import Surface, surface
 from discotrace.analysis.prices import Prices
 from discotrace.analysis.pricing import ALL_PARTS, STALLS, Codes, Floats
+from discotrace.analysis.report import site_of
 from discotrace.analysis.waiting_model import what_waits
 
 TIME, SLOWDOWN, REMOTE = "time_ms", "slowdown", "remote_miss_ratio"
@@ -79,6 +82,18 @@ class Pricer:
         for place, values in enumerate(changes.values(), 3):
             kinds = np.where(kinds > 0, kinds | np.not_equal(values, 0).astype(np.int64) << place, 0)
         return kinds
+
+
+def figures_of(counts: CountsFile) -> pl.DataFrame:
+    """The figures of a counts file, with the prices that it carries: ``system`` and FIGURES, one row a system."""
+    site, prices = site_of(counts), from_tables(counts.about["configuration"]).prices
+    rows = []
+    for system in counts.about["systems"]:
+        found = Pricer(counted(system, counts.of_system(system), site), prices, {}).figures({}, 1)
+        rows.append(found.insert_column(0, pl.Series("system", [system])))
+    first = rows[0][TIME][0]
+    ratio = pl.when(first > 0).then(pl.col(TIME) / first).alias(SLOWDOWN)
+    return pl.concat(rows).with_columns(ratio).select("system", *FIGURES)
 
 
 def _frame(counted: Counted, times: BulkTimes, error: Floats, points: int) -> pl.DataFrame:
