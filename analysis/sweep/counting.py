@@ -10,7 +10,7 @@ from discotrace.analysis.provenance import of_counts, of_replay
 from discotrace.analysis.run import Replayed, replay_runs
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import Wanted
-from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import TraceReader
 
 COMMAND = "discotrace sweep"
@@ -56,7 +56,10 @@ def count(task: Counting, on_rows: Callable[[int], None]) -> Counted:
     """
     impossible: dict[str, str] = {}
     contents: dict[str, bytes] = {}
-    with TraceReader(task.wanted[0].trace.source) as reader:
+    trace = task.wanted[0].trace
+    with TraceReader(trace.source) as reader:
+        if reader.identity() != trace.identity:
+            raise TraceError(f"{trace.source}: is another file than when the sweep was planned: start it again")
         for wanted, one in _replayed(reader, task, on_rows, impossible):
             counts = _with_provenance(reader, task.window, wanted, one)
             if task.folder is None:

@@ -90,7 +90,8 @@ class Execution:
         self._workers = workers
         self._watcher = watcher
         self._blocks = work.blocks
-        self._counting = deque(tasks_of(work.missing, window, folder, workers.count))
+        kept_by_workers = folder if workers.shares(folder.path) else None
+        self._counting = deque(tasks_of(work.missing, window, kept_by_workers, workers.count))
         self._pricing: deque[int] = deque()
         self._waits_for = {place: self._keys(block) for place, block in enumerate(work.blocks)}
         self._needed_by: dict[str, list[int]] = {}
@@ -131,10 +132,11 @@ class Execution:
         """Pricing comes first: what is counted is to be seen soon."""
         if self._pricing:
             place = self._pricing.popleft()
-            task = Task(price, self._pricing_of(place))
+            task = Task(price, self._pricing_of(place), self._folder.path)
             self._block_of[task] = place
         else:
-            task = Task(count, self._counting.popleft())
+            counting = self._counting.popleft()
+            task = Task(count, counting, None if counting.folder is None else counting.folder.path)
         self._given[task] = 0
         self._workers.submit(task)
 
@@ -152,9 +154,12 @@ class Execution:
         elif news.task in self._block_of:
             self._priced(self._block_of.pop(news.task), news.result)
         else:
+            self._watcher.rows(news.task.argument.rows - told)  # what its worker did not tell of
             self._counted(news.task.argument, news.result)
 
     def _counted(self, task: Counting, result: Counted) -> None:
+        for key, content in result.contents.items():
+            self._folder.keep_counts(key, content)
         self.found.impossible |= result.impossible
         self._settled(task.wanted)
 
@@ -190,7 +195,7 @@ class Execution:
         task = news.task.argument
         key = task.key if isinstance(task, Pricing) else task.wanted[0].key
         self._watcher.trouble(f"a worker died ({news.why}); what it was doing is done again")
-        self._deaths[key] = self._deaths.get(key, 0) + 1
+        self._deaths[key] = self._deaths.get(key, 0) + news.deaths
         if isinstance(task, Pricing):
             if self._deaths[key] >= LIVES:
                 raise DiscotraceError(f"the workers that price points die: {news.why}; have fewer with --workers")
@@ -200,7 +205,7 @@ class Execution:
         elif self._deaths[key] < LIVES:
             self._counting.appendleft(task)
         else:
-            self.found.failed[key] = f"{LIVES} workers died of it, the last was {news.why}"
+            self.found.failed[key] = f"{self._deaths[key]} workers died of it, the last was {news.why}"
             self._settled(task.wanted)
 
     @staticmethod

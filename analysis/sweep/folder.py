@@ -47,6 +47,13 @@ class SweepFolder:
         """Where the counts of a replay are, or belong."""
         return self.path / COUNTS / key[:_SHARD_LETTERS] / f"{key}{SUFFIX}"
 
+    def keep_counts(self, key: str, content: bytes) -> None:
+        """Keep the counts of a replay that was made elsewhere. Raises OutputError."""
+        path = self.counts(key)
+        make_folder(path.parent)
+        with atomic_path(path) as temporary, output_errors(path):
+            temporary.write_bytes(content)
+
     def priced(self, key: str) -> Path:
         """Where the priced points of a block are, or belong."""
         return self.path / PRICED / f"{key}{SUFFIX}"

@@ -6,11 +6,15 @@ import subprocess
 import sys
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from typing import Self
 
 from discotrace.analysis.sweep.worker import DONE, ROWS
 from discotrace.analysis.sweep.workers import Done, Failed, Lost, News, Rows, Task
 
+SINGLE_THREADED = dict.fromkeys(  # for libraries that would start as many threads as there are cores
+    ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
 WORKER = (sys.executable, "-m", "discotrace.analysis.sweep.worker")
 
 
@@ -19,7 +23,8 @@ class _Process:
 
     def __init__(self) -> None:
         (its_input, tasks), (answers, its_output) = os.pipe(), os.pipe()
-        self._process = subprocess.Popen(WORKER, stdin=its_input, stdout=its_output, env=_environment())
+        environment = {**os.environ, **SINGLE_THREADED}  # there is a worker for each core
+        self._process = subprocess.Popen(WORKER, stdin=its_input, stdout=its_output, env=environment)
         os.close(its_input)  # with these open here, the end of neither of us would be noticed by the other
         os.close(its_output)
         self._tasks = Connection(tasks, readable=False)
@@ -81,6 +86,10 @@ class LocalWorkers:
         """A task for each that has none."""
         return self._count - sum(process.task is not None for process in self._processes.values())
 
+    def shares(self, folder: Path) -> bool:
+        """See ``Workers``: they are on this computer."""
+        return True
+
     def submit(self, task: Task) -> None:
         """See ``Workers``; there must be room."""
         idle = (process for process in self._processes.values() if process.task is None)
@@ -103,12 +112,6 @@ class LocalWorkers:
         process = _Process()
         self._processes[process.answers] = process
         return process
-
-
-def _environment() -> dict[str, str]:
-    """One thread for each library that would start as many as there are cores: there is a worker for each core."""
-    single = dict.fromkeys(("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    return {**os.environ, **single}
 
 
 def cores() -> int:

@@ -1,6 +1,7 @@
 """What a sweep needs: the distinct replays behind its points, found before any work is done."""
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +33,7 @@ COUNTING = ("discotrace.replay", "discotrace.monitor")  # the sources that decid
 
 @dataclass(frozen=True)
 class TraceFile:
-    """A trace of the sweep: where it is, what tells it from others, and how long it is."""
+    """A trace of the sweep: where it is (URL, or path from the root), what tells it from others, how long it is."""
 
     source: str
     identity: dict[str, str | int]
@@ -179,7 +180,8 @@ def _check_prices(spec: Spec, base: Tables) -> None:
 
 def _trace_file(source: str) -> TraceFile:
     with TraceReader(source) as reader:
-        return TraceFile(source, reader.identity(), reader.meta.cpus, reader.rows)
+        whole = source if "://" in source else os.path.abspath(source)
+        return TraceFile(whole, reader.identity(), reader.meta.cpus, reader.rows)
 
 
 def _by_cell(one: Axis) -> dict[Any, Any]:

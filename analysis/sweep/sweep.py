@@ -43,6 +43,7 @@ def sweep(
     sweep, unless ``force``, or another run is in the folder; and what concerns the sweep as a whole.
     """
     began = time.monotonic()
+    folder = SweepFolder(folder.path.absolute())  # workers may have another directory to work in
     folder.make()
     with folder.alone():
         asked = about(plan, command)

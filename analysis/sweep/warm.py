@@ -1,10 +1,13 @@
-"""Compiling before the workers begin: of several processes that compile the same function at once, one may break the
-files of the other (Numba issues 4807, 10128), and all would wait for the same."""
+"""Compiling before work begins, one process at a time: of several that compile the same function at once, one may break
+the files of the other (Numba issues 4807, 10128), and all would wait for the same."""
 
-from collections.abc import Callable, Sequence
+import fcntl
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import polars as pl
+from llvmlite.binding import get_host_cpu_name
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.keeping import digest, sources_digest
@@ -34,23 +37,44 @@ def is_warm(systems: Sequence[str]) -> bool:
 
 
 def warm(systems: Sequence[str], on_rows: Callable[[int], None]) -> None:
-    """Compile what a sweep under these systems calls, and keep it. No row of a trace is replayed."""
+    """Compile what a sweep under these systems calls, and keep it. No row of a trace is replayed.
+
+    Where several processes want it, of one computer or of several with one home, one of them compiles.
+    """
+    with _one_at_a_time():
+        for system in systems:
+            if not _mark(system).exists():
+                _compile(system)
+                _mark(system).touch()
+
+
+def _compile(name: str) -> None:
+    """A small replay under the system that calls all that there is, priced."""
     configuration = load("flash", [])
     machine = configuration.machine.for_trace(_META.cpus)
     rows = rows_from_records([(0, 1, Kind.LOAD, _AT + page * _PAGE, 4, 0) for page in range(_PAGES)])
-    for name in systems:
-        system = new_system(name, _META, machine)
-        replay = Replay(_META, system, 1 << 20)
-        replay.feed(rows)
-        mapped = next(iter(system.mappings.all()))
-        system.hardware.shoot_down([mapped])
-        system.hardware.drop_lines(0)
-        counts = pl.from_arrow(replay.finish().table())
-        assert isinstance(counts, pl.DataFrame)
-        Pricer(counted(name, counts, Site(machine)), configuration.prices, {}).figures({}, 1)
-        _mark(name).parent.mkdir(parents=True, exist_ok=True)
-        _mark(name).touch()
+    system = new_system(name, _META, machine)
+    replay = Replay(_META, system, 1 << 20)
+    replay.feed(rows)
+    mapped = next(iter(system.mappings.all()))
+    system.hardware.shoot_down([mapped])
+    system.hardware.drop_lines(0)
+    counts = pl.from_arrow(replay.finish().table())
+    assert isinstance(counts, pl.DataFrame)
+    Pricer(counted(name, counts, Site(machine)), configuration.prices, {}).figures({}, 1)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Other processes wait until the block ends; on a file system without locks they do not."""
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _mark(system: str) -> Path:
-    return cache_folder() / f"{system}-{digest({'sources': sources_digest('discotrace.analysis')})}.warm"
+    made_for = {"sources": sources_digest("discotrace.analysis"), "cpu": get_host_cpu_name()}  # homes may be shared
+    return cache_folder() / f"{system}-{digest(made_for)}.warm"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, Self
 
 Work = Callable[[Any, Callable[[int], None]], Any]  # of an argument; is given by what to tell how many rows are done
@@ -9,10 +10,11 @@ Work = Callable[[Any, Callable[[int], None]], Any]  # of an argument; is given b
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A function of a module and its argument."""
+    """A function of a module and its argument. ``folder``: one that it reads and writes, if any."""
 
     function: Work
     argument: Any
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,11 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker that had the task is gone, and what it was doing with it."""
+    """The worker that had the task is gone, and what it did with it. ``deaths``: of so many workers, one after another."""
 
     task: Task
     why: str
+    deaths: int = 1
 
 
 News = Rows | Done | Failed | Lost
@@ -67,8 +70,11 @@ class Workers(Protocol):
     def room(self) -> int:
         """How many more tasks they can do with now."""
 
+    def shares(self, folder: Path) -> bool:
+        """Whether tasks may write into a folder of this computer; otherwise all that they make is in their results."""
+
     def submit(self, task: Task) -> None:
-        """Have a task carried out."""
+        """Have a task carried out: where its folder is, if it has one."""
 
     def news(self, seconds: float) -> list[News]:
         """What has happened since the last call; waits for something to happen, but no longer than that."""

@@ -14,9 +14,12 @@ from discotrace.cli.replaying import command
 from discotrace.tracegen.errors import CheckFailedError, ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from discotrace.analysis.sweep.plan import Plan
     from discotrace.analysis.sweep.spec import Spec
     from discotrace.analysis.sweep.sweep import Summary
+    from discotrace.analysis.sweep.workers import Workers
 
 JSON_SCHEMA = 1
 SWEEP_FILE = ".toml"
@@ -51,7 +54,10 @@ def sweep(
     force: Annotated[bool, typer.Option("--force", help="Replace the results of another sweep in the folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, and do nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="An impossible point ends the sweep.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="all cores")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes, or jobs.", show_default="all cores")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Workers of Dask: dask://HOST:PORT, local, slurm, pbs, sge, lsf, ...")
+    ] = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write results.csv too.")] = False,
     json_output: Json = False,
     quiet: Quiet = False,
@@ -67,6 +73,10 @@ def sweep(
     spec = _spec(traces, changes or [], vms, {key: value for key, value in options.items() if value is not None})
     from discotrace.analysis.sweep.local import cores
 
+    if on is not None:
+        from discotrace.analysis.sweep.cluster_names import check
+
+        check(on, workers)
     processes = workers or cores()
     with _status("planning", quiet):
         from discotrace.analysis.sweep.plan import planned
@@ -77,7 +87,7 @@ def sweep(
     if dry_run:
         _estimate(plan, output, processes, json_output)
         return
-    summary = _swept(plan, output, processes, force, quiet)
+    summary = _swept(plan, output, _workers(on, processes), force, quiet)
     _report(plan, output, summary, csv, json_output, quiet)
     if summary.failed:
         raise CheckFailedError(f"{summary.failed:,} points failed; the same command tries them again")
@@ -130,16 +140,26 @@ def _duration(seconds: float) -> str:
     return f"{seconds / 60:,.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
 
 
-def _swept(plan: Plan, output: Path, processes: int, force: bool, quiet: bool) -> Summary:
+def _workers(on: str | None, processes: int) -> Callable[[], Workers]:
+    """What starts the workers: processes of our own, or those of a cluster."""
+    if on is None:
+        from discotrace.analysis.sweep.local import LocalWorkers
+
+        return lambda: LocalWorkers(processes)
+    from discotrace.analysis.sweep.cluster import ClusterWorkers
+
+    return lambda: ClusterWorkers(on, processes)
+
+
+def _swept(plan: Plan, output: Path, workers: Callable[[], Workers], force: bool, quiet: bool) -> Summary:
     from discotrace.analysis.sweep.folder import SweepFolder
-    from discotrace.analysis.sweep.local import LocalWorkers
     from discotrace.analysis.sweep.sweep import sweep as carry_out
     from discotrace.cli.sweep_progress import watching
 
     folder = SweepFolder(output)
     try:
         with watching(plan, quiet) as watcher:
-            return carry_out(plan, folder, lambda: LocalWorkers(processes), watcher, command(), force)
+            return carry_out(plan, folder, workers, watcher, command(), force)
     except KeyboardInterrupt:
         if not quiet:
             err().print(f"what is finished is kept in {output}; the same command goes on", markup=False, soft_wrap=True)

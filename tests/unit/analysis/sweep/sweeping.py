@@ -37,6 +37,9 @@ class Inline:
     def room(self) -> int:
         return 0 if self._news else 1
 
+    def shares(self, folder: Path) -> bool:
+        return True
+
     def submit(self, task: Task) -> None:
         self.tasks.append(task)
         self._news = self.carry_out(task)

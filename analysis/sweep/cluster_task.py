@@ -1,0 +1,90 @@
+"""What a worker of a cluster does with a task of a sweep, once it is sure to have the same code and the same files."""
+
+import os
+import pickle
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from discotrace.analysis.keeping import sources_digest
+from discotrace.analysis.sweep.blocks import Pricing
+from discotrace.analysis.sweep.counting import Counting
+from discotrace.analysis.sweep.plan import Wanted, key_of
+from discotrace.analysis.sweep.warm import is_warm, warm
+from discotrace.tracegen.errors import ConfigError, TraceError
+from discotrace.tracegen.reader import TraceReader
+from discotrace.version import VERSION
+
+SHOWN = 8  # letters of a hash, in messages
+
+
+def code() -> tuple[str, str]:
+    """The version of discotrace here, and the hash of its sources."""
+    packages = ("discotrace.tracegen", "discotrace.replay", "discotrace.monitor", "discotrace.analysis")
+    return VERSION, sources_digest(*packages)
+
+
+def carry_out(work: bytes | Path, its_code: tuple[str, str], sign: Path | None) -> Any:
+    """Carry a task out. ``work``: its function and argument, pickled, or the file that they are in.
+
+    ``its_code``: that of who sends it; ``sign``: a file that is seen by whoever sees the folder of the task.
+    Raises ConfigError or TraceError where the worker is not fit for it, and what the task raises.
+    """
+    _check_code(its_code)
+    if sign is not None and not sign.exists():
+        raise ConfigError(f"{here()} does not see the folder {sign.parent}, which other workers see: share it with all")
+    function, argument = pickle.loads(work if isinstance(work, bytes) else work.read_bytes())
+    if isinstance(argument, Counting):
+        _check_policies(argument)
+        _compile(argument.wanted)
+    elif isinstance(argument, Pricing):
+        _compile(argument.block.replays.values())
+    try:
+        return function(argument, lambda rows: None)
+    except TraceError as fault:
+        _check_trace(argument)
+        raise TraceError(f"{fault} (on {here()})") from fault
+
+
+def here() -> str:
+    """This process in words."""
+    return f"the worker on {socket.gethostname()} (process {os.getpid()})"
+
+
+def _check_code(expected: tuple[str, str]) -> None:
+    found = code()
+    if found != expected:
+        theirs, ours = (f"{version} (sources {digest[:SHOWN]})" for version, digest in (found, expected))
+        raise ConfigError(f"{here()} has discotrace {theirs}, the sweep {ours}: install the same there, start it again")
+
+
+def _check_policies(task: Counting) -> None:
+    """Raises ConfigError for a policy that is not the one which was planned with: names say what decides counts."""
+    for one in task.wanted:
+        machine = one.configuration.machine
+        if key_of(one.trace, one.system, machine, task.window) != one.key:
+            policy = machine.placement.policy
+            raise ConfigError(
+                f"{here()} has another placement policy {policy} than the sweep was planned with, or none: give it by "
+                "a path from the root that all workers see, or install it; a changed one needs new workers"
+            )
+
+
+def _check_trace(argument: Any) -> None:
+    """Raises TraceError, with what to do, if the trace of a task cannot be opened here at all."""
+    if not isinstance(argument, Counting):
+        return
+    try:
+        TraceReader(argument.wanted[0].trace.source).close()
+    except TraceError as fault:
+        raise TraceError(
+            f"{fault} (on {here()}): every worker must find a trace under the same path or URL, give one that all share"
+        ) from fault
+
+
+def _compile(replays: Iterable[Wanted]) -> None:
+    """Compile what these replays call, if nobody has on this computer."""
+    systems = sorted({one.system for one in replays})
+    if not is_warm(systems):
+        warm(systems, lambda rows: None)
