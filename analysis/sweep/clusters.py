@@ -19,6 +19,12 @@ PATIENCE = 15  # seconds for a scheduler to answer
 MORE_DEATHS = 1  # workers that may die of a task in clusters of our own, before another death of it is told
 
 
+def silence() -> None:
+    """Have Dask say nothing on standard error: what matters of it is said by our errors, in one line."""
+    for name in ("distributed", "distributed.client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
 def connected(address: str) -> Client:
     """A client of a scheduler that runs. Raises ConfigError if it does not answer."""
     protocol, _, place = address.partition("://")
@@ -53,6 +59,7 @@ def queued_cluster(on: str, jobs: int) -> Any:
         raise ConfigError(f"--on {on}: {command} is not on this computer, start the sweep where jobs are submitted")
     try:
         with _our_settings():
+            kind.job_cls("tcp://nowhere:1", name="trial")  # a cluster that fails cannot be taken down without noise
             cluster = kind(silence_logs="critical")
     except (ValueError, TypeError, RuntimeError) as fault:
         raise ConfigError(f"--on {on}: {_line(fault)} (in jobqueue.yaml of Dask's configuration)") from fault

@@ -43,7 +43,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Lost:
-    """The worker that had the task is gone, and what it did with it. ``deaths``: of so many workers, one after another."""
+    """The worker that had the task is gone, and what it did with it. ``deaths``: so many workers, one after another."""
 
     task: Task
     why: str

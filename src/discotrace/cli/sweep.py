@@ -147,7 +147,9 @@ def _workers(on: str | None, processes: int) -> Callable[[], Workers]:
 
         return lambda: LocalWorkers(processes)
     from discotrace.analysis.sweep.cluster import ClusterWorkers
+    from discotrace.analysis.sweep.clusters import silence
 
+    silence()
     return lambda: ClusterWorkers(on, processes)
 
 

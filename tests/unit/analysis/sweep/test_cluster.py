@@ -190,7 +190,7 @@ def _sent(argument: object) -> bytes:
 
 def test_a_folder_that_a_later_worker_does_not_see_is_not_made_there(plan: Plan, tmp_path: Path) -> None:
     task = replace(counting_of(plan), folder=SweepFolder(tmp_path / "gone"))
-    with pytest.raises(ConfigError, match="does not see the folder .*gone"):
+    with pytest.raises(ConfigError, match=r"does not see the folder .*gone"):
         carry_out(_sent(task), code(), tmp_path / "gone" / ".seen")
     assert not (tmp_path / "gone").exists()
 
@@ -221,7 +221,7 @@ def test_a_policy_that_a_worker_does_not_have_is_no_impossible_point(plan: Plan,
     with_policy = plan_of(trace, systems=["disco"], set={"placement.policy": [str(path)]})
     task = counting_of(with_policy)
     elsewhere = [_under(one, "/nowhere/mine.py") for one in task.wanted]
-    with pytest.raises(ConfigError, match="has another placement policy /nowhere/mine.py"):
+    with pytest.raises(ConfigError, match=r"has another placement policy /nowhere/mine.py"):
         carry_out(_sent(replace(task, wanted=tuple(elsewhere))), code(), None)
 
 
