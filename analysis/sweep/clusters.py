@@ -17,6 +17,7 @@ from discotrace.tracegen.errors import ConfigError
 
 PATIENCE = 15  # seconds for a scheduler to answer
 MORE_DEATHS = 1  # workers that may die of a task in clusters of our own, before another death of it is told
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"  # Ctrl-C is for who started the workers
 
 
 def silence() -> None:
@@ -45,6 +46,7 @@ def local_cluster(processes: int) -> LocalCluster:
             dashboard_address="127.0.0.1:0",  # any port that is free
             silence_logs=logging.CRITICAL,
             env=SINGLE_THREADED,
+            preload=[DEAF],
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from discotrace.tracegen.errors import DiscotraceError
 from tests.cli.running import assert_refused, run, sample_trace
-from tests.unit.analysis.sweep.sweeping import Notes, plan_of, swept
+from tests.unit.analysis.sweep.sweeping import Notes, plan_of, results, swept
 
 AXES = ["--set", "tlb.entries=16,32", "--set", "memory.remote_ns=300:900:300"]
 SBATCH = """#!{python}
@@ -38,9 +38,9 @@ def trace(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def expected(trace: str, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    folder = tmp_path_factory.mktemp("here") / "sweep"
-    assert run("sweep", trace, *AXES, "-o", str(folder), "--workers", "1").code == 0
-    return pl.read_parquet(folder / "results.parquet")
+    folder = tmp_path_factory.mktemp("here")
+    swept(plan_of(trace, set={"tlb.entries": [16, 32], "memory.remote_ns": [300, 600, 900]}), folder)
+    return results(folder)
 
 
 def started(program: str, *arguments: str, folder: Path) -> subprocess.Popen[bytes]:

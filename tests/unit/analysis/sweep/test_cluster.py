@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distributed import LocalCluster
 
 from discotrace.analysis.sweep import cluster as module
 from discotrace.analysis.sweep.cluster import ClusterWorkers
@@ -67,44 +68,13 @@ def workers_of(address: str) -> Callable[[], ClusterWorkers]:
     return lambda: ClusterWorkers(address, 1)
 
 
-KILLED_AT = 3  # tasks that are given out at the same time, to two workers
-
-
-class Killing(ClusterWorkers):
-    """With somebody who kills a worker that has a task, once, when some tasks have been given out."""
-
-    def submit(self, task: Task) -> None:
-        super().submit(task)
-        if len(self._tasks) == KILLED_AT and not hasattr(self, "killed"):
-            client = self._clients[0]
-            processes = client.run(os.getpid)
-            self.killed = next(processes[worker] for worker, keys in client.processing().items() if keys)
-            os.kill(self.killed, signal.SIGKILL)
-
-    def __exit__(self, *_: object) -> None:
-        self.suspicious = self._clients[0].run_on_scheduler(
-            lambda dask_scheduler: sum(one.suspicious for one in dask_scheduler.task_prefixes.values())
-        )
-        super().__exit__()
-
-
-def test_a_worker_is_killed_and_the_results_are_those_of_this_computer(
-    address: str, plan: Plan, expected: Path, tmp_path: Path
-) -> None:
-    workers, notes = Killing(address, 1), Notes()
-    summary = swept(plan, tmp_path, lambda: workers, notes)
-    assert (summary.done, summary.failed) == (24, 0)
-    assert workers.suspicious > 0, "the killed worker had something to do"
-    assert_same(tmp_path, expected)
-    rows = sum(one.trace.rows for one in plan.replays)
-    assert notes.counted == {"rows": rows, "replays": len(plan.replays), "points": 24}
-
-
 def test_a_folder_that_workers_do_not_see_is_filled_by_us(
     address: str, plan: Plan, expected: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ClusterWorkers, "shares", lambda self, folder: False)
-    monkeypatch.setattr(module, "cores", lambda: 1)
+    monkeypatch.setattr(
+        module, "local_cluster", lambda count: LocalCluster(count, processes=False, dashboard_address=":0")
+    )
     asked: list[Task] = []
     submit = ClusterWorkers.submit
     monkeypatch.setattr(ClusterWorkers, "submit", lambda self, task: (asked.append(task), submit(self, task))[1])
@@ -164,20 +134,17 @@ def test_results_and_exceptions_come_back(address: str) -> None:
     assert (type(failed.fault), str(failed.fault)) == (ValueError, "no")
 
 
-def test_a_task_that_workers_die_of_is_news_with_their_number(address: str) -> None:
-    lost = outcome(address, Task(tasks.die, int(signal.SIGKILL)))
-    assert isinstance(lost, Lost)
-    assert lost.deaths == 2
-    assert lost.why.startswith("tcp://")
-
-
 def test_there_is_room_for_two_tasks_a_thread(address: str) -> None:
     with ClusterWorkers(address, 1) as workers:
-        workers._clients[0].wait_for_workers(2, timeout=30)
-        workers._look()
         assert (workers.count, workers.room) == (2, 4)
         workers.submit(Task(tasks.process, None))
         assert workers.room == 3
+
+
+def test_ctrl_c_is_not_for_workers(address: str) -> None:
+    """A terminal sends it to all processes that were started there."""
+    with ClusterWorkers(address, 1) as workers:
+        assert set(workers._clients[0].run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
 
 
 def counting_of(plan: Plan) -> Counting:
@@ -229,3 +196,43 @@ def _under(wanted: Any, policy: str) -> Any:
     machine = wanted.configuration.machine
     placed = replace(machine, placement=replace(machine.placement, policy=policy))
     return replace(wanted, configuration=replace(wanted.configuration, machine=placed))
+
+
+KILLED_AT = 3  # tasks that are given out at the same time, to two workers
+
+
+class Killing(ClusterWorkers):
+    """With somebody who kills a worker that has a task, once, when some tasks have been given out."""
+
+    def submit(self, task: Task) -> None:
+        super().submit(task)
+        if len(self._tasks) == KILLED_AT and not hasattr(self, "killed"):
+            client = self._clients[0]
+            processes = client.run(os.getpid)
+            self.killed = next(processes[worker] for worker, keys in client.processing().items() if keys)
+            os.kill(self.killed, signal.SIGKILL)
+
+    def __exit__(self, *_: object) -> None:
+        self.suspicious = self._clients[0].run_on_scheduler(
+            lambda dask_scheduler: sum(one.suspicious for one in dask_scheduler.task_prefixes.values())
+        )
+        super().__exit__()
+
+
+def test_a_worker_is_killed_and_the_results_are_those_of_this_computer(
+    address: str, plan: Plan, expected: Path, tmp_path: Path
+) -> None:
+    workers, notes = Killing(address, 1), Notes()
+    summary = swept(plan, tmp_path, lambda: workers, notes)
+    assert (summary.done, summary.failed) == (24, 0)
+    assert workers.suspicious > 0, "the killed worker had something to do"
+    assert_same(tmp_path, expected)
+    rows = sum(one.trace.rows for one in plan.replays)
+    assert notes.counted == {"rows": rows, "replays": len(plan.replays), "points": 24}
+
+
+def test_a_task_that_workers_die_of_is_news_with_their_number(address: str) -> None:
+    lost = outcome(address, Task(tasks.die, int(signal.SIGKILL)))
+    assert isinstance(lost, Lost)
+    assert lost.deaths == 2
+    assert lost.why.startswith("tcp://")
