@@ -4,6 +4,7 @@ import os
 import pickle
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,15 +14,16 @@ from typing import Any, Self
 from distributed import CancelledError, Client, Future, KilledWorker
 
 from discotrace.analysis.sweep.cluster_names import LOCAL, QUEUES
-from discotrace.analysis.sweep.cluster_task import carry_out, code
+from discotrace.analysis.sweep.cluster_task import code, on_worker
 from discotrace.analysis.sweep.clusters import PATIENCE, connected, local_cluster, queued_cluster
 from discotrace.analysis.sweep.local import cores
-from discotrace.analysis.sweep.workers import Done, Failed, Lost, News, Task
+from discotrace.analysis.sweep.workers import Done, Failed, Lost, News, Rows, Task
 from discotrace.tracegen.atomic import output_errors
 from discotrace.tracegen.errors import ConfigError, DiscotraceError
 
 TASKS_PER_THREAD = 2  # so that a worker has the next one when it is done with one
 LOOK = 5.0  # seconds between two looks at which workers there are
+TRIES = 3  # of a task whose workers died before they are known to have begun with it
 LONELY = 600.0  # seconds without any worker of a scheduler after which a sweep ends
 MOST_BYTES = 1 << 20  # of a task that goes through the scheduler; more goes through the sweep's folder
 
@@ -40,7 +42,10 @@ class ClusterWorkers:
         self._here: Any = None  # a cluster on this computer for tasks in a folder that the workers do not see
         self._clients: list[Client] = []
         self._tasks: dict[str, tuple[Task, Future[Any]]] = {}  # by the future's key
-        self._ended: SimpleQueue[Future[Any]] = SimpleQueue()
+        self._begun: Counter[str] = Counter()  # how often, likewise
+        self._tried: Counter[Task] = Counter()
+        self._heard: SimpleQueue[Future[Any] | list[Any]] = SimpleQueue()  # what has ended; [key, rows] that are done
+        self._topic = f"discotrace-{secrets.token_hex(8)}"
         self._signs: dict[Path, Path | None] = {}  # by folder; None where the workers do not see it
         self._rests: dict[str, Path] = {}  # files of tasks, by the future's key
         self._threads = 0
@@ -81,7 +86,7 @@ class ClusterWorkers:
             with output_errors(folder):
                 sign.touch()
             with self._talking():
-                answers = self._clients[0].run(os.path.exists, str(sign)).values()
+                answers = self._clients[0].run(os.path.exists, str(sign), on_error="ignore").values()
             self._signs[folder] = sign if all(answers) else None
             if not all(answers):
                 sign.unlink()
@@ -98,16 +103,19 @@ class ClusterWorkers:
                 client = self._client_here()
         key: str = f"{task.function.__name__}-{secrets.token_hex(8)}"
         with self._talking():
-            future = client.submit(carry_out, self._packed(task, key), code(), sign, key=key, pure=False)
+            future = client.submit(
+                on_worker, self._topic, key, self._packed(task, key), code(), sign, key=key, pure=False
+            )
             self._tasks[key] = task, future
-            future.add_done_callback(self._ended.put)
+            future.add_done_callback(self._heard.put)
 
     def news(self, seconds: float) -> list[News]:
         """See ``Workers``."""
         with self._talking():
             if time.monotonic() - self._looked >= LOOK:
                 self._look()
-            return [self._news_of(future) for future in self._some_that_ended(min(seconds, LOOK))]
+            found = [self._news_of(heard) for heard in self._some_heard(min(seconds, LOOK))]
+        return [news for news in found if news is not None]
 
     @property
     def _is_ours(self) -> bool:
@@ -120,7 +128,7 @@ class ClusterWorkers:
         elif self._on == LOCAL:
             self._cluster = local_cluster(self._asked)
         client = Client(self._cluster, set_as_default=False) if self._cluster else connected(self._on)
-        self._clients.append(client)
+        self._know(client)
         try:
             client.wait_for_workers(1, timeout=None if self._on in QUEUES else PATIENCE)
         except TimeoutError as fault:
@@ -128,10 +136,14 @@ class ClusterWorkers:
             raise ConfigError(f"the scheduler at {self._on} has no worker: {remedy}") from fault
         self._look()
 
+    def _know(self, client: Client) -> None:
+        self._clients.append(client)
+        client.subscribe_topic(self._topic, lambda event: self._heard.put(event[1]))
+
     def _client_here(self) -> Client:
         if self._here is None:
             self._here = local_cluster(cores())
-            self._clients.append(Client(self._here, set_as_default=False))
+            self._know(Client(self._here, set_as_default=False))
         return self._clients[1]
 
     def _packed(self, task: Task, key: str) -> bytes | Path:
@@ -145,14 +157,25 @@ class ClusterWorkers:
         self._rests[key] = path
         return path
 
-    def _some_that_ended(self, seconds: float) -> Iterator[Future[Any]]:
-        """Futures that have ended: all that have until now, or the next one."""
+    def _some_heard(self, seconds: float) -> Iterator[Future[Any] | list[Any]]:
+        """All that has been heard until now, or the next that is."""
         with suppress(Empty):
-            yield self._ended.get(timeout=seconds)
+            yield self._heard.get(timeout=seconds)
             while True:
-                yield self._ended.get_nowait()
+                yield self._heard.get_nowait()
 
-    def _news_of(self, future: Future[Any]) -> News:
+    def _news_of(self, heard: Future[Any] | list[Any]) -> News | None:
+        if isinstance(heard, Future):
+            return self._end_of(heard)
+        key, rows = heard
+        if key not in self._tasks:  # it has ended since
+            return None
+        if not rows:
+            self._begun[key] += 1
+            return None
+        return Rows(self._tasks[key][0], rows)
+
+    def _end_of(self, future: Future[Any]) -> News | None:
         key = str(future.key)
         task, _ = self._tasks.pop(key)
         if key in self._rests:
@@ -163,20 +186,31 @@ class ClusterWorkers:
         if fault is None:
             return Done(task, future.result())
         if isinstance(fault, KilledWorker):
-            return Lost(task, fault.last_worker.address, fault.allowed_failures + 1)
+            return self._lost(task, key, fault.last_worker.address)
         if isinstance(fault, ImportError):
             remedy = "install the same discotrace for the scheduler and all workers"
             return Failed(task, ConfigError(f"the cluster at {self._on} lacks something: {fault}; {remedy}"))
         return Failed(task, fault)
 
+    def _lost(self, task: Task, key: str, worker: str) -> News | None:
+        """Dask gives a task up whose workers died, also where it was waiting behind the one that they died of."""
+        deaths = self._begun.pop(key, 0)
+        self._tried[task] += 1
+        if deaths or self._tried[task] >= TRIES:
+            return Lost(task, worker, max(deaths, 1))
+        self.submit(task)
+        return None
+
     def _look(self) -> None:
-        """See how many threads there are, and have jobs again that ended before their time."""
+        """See how many threads there are, and have workers of our own again that ended before their time."""
         self._threads = sum(self._clients[0].nthreads().values())
         self._looked = time.monotonic()
         if self._threads:
             self._seen = self._looked
         if self._on in QUEUES:
             self._cluster.scale(jobs=self._asked)
+        elif self._on == LOCAL:
+            self._cluster.scale(self._asked)
         elif self._looked - self._seen > LONELY:
             raise DiscotraceError(f"the scheduler at {self._on} has had no worker for {LONELY:.0f} s; {_GOES_ON}")
 

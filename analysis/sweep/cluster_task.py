@@ -3,19 +3,23 @@
 import os
 import pickle
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from distributed import get_worker
 
 from discotrace.analysis.keeping import sources_digest
 from discotrace.analysis.sweep.blocks import Pricing
 from discotrace.analysis.sweep.counting import Counting
 from discotrace.analysis.sweep.plan import Wanted, key_of
 from discotrace.analysis.sweep.warm import is_warm, warm
+from discotrace.analysis.sweep.worker import Reporter
 from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import TraceReader
 from discotrace.version import VERSION
 
+OFTEN = 2.0  # seconds between two words of how far it is
 SHOWN = 8  # letters of a hash, in messages
 
 
@@ -25,7 +29,17 @@ def code() -> tuple[str, str]:
     return VERSION, sources_digest(*packages)
 
 
-def carry_out(work: bytes | Path, its_code: tuple[str, str], sign: Path | None) -> Any:
+def on_worker(topic: str, key: str, work: bytes | Path, its_code: tuple[str, str], sign: Path | None) -> Any:
+    """Carry a task out on a worker of Dask; see ``carry_out``.
+
+    Tells, as events of the topic, when it begins and how many rows are done: ``[key, rows]``.
+    """
+    worker = get_worker()
+    worker.log_event(topic, [key, 0])
+    return carry_out(work, its_code, sign, Reporter(lambda _, rows: worker.log_event(topic, [key, rows]), OFTEN))
+
+
+def carry_out(work: bytes | Path, its_code: tuple[str, str], sign: Path | None, on_rows: Callable[[int], None]) -> Any:
     """Carry a task out. ``work``: its function and argument, pickled, or the file that they are in.
 
     ``its_code``: that of who sends it; ``sign``: a file that is seen by whoever sees the folder of the task.
@@ -41,7 +55,7 @@ def carry_out(work: bytes | Path, its_code: tuple[str, str], sign: Path | None) 
     elif isinstance(argument, Pricing):
         _compile(argument.block.replays.values())
     try:
-        return function(argument, lambda rows: None)
+        return function(argument, on_rows)
     except TraceError as fault:
         _check_trace(argument)
         raise TraceError(f"{fault} (on {here()})") from fault

@@ -24,17 +24,18 @@ OFTEN = 0.1  # seconds between two words of how far it is
 
 
 class Reporter:
-    """Tells how many rows are done, not too often."""
+    """Tells how many rows are done, not more often than every ``often`` seconds."""
 
-    def __init__(self, tell: Callable[[str, Any], None]) -> None:
+    def __init__(self, tell: Callable[[str, Any], None], often: float = OFTEN) -> None:
         self._tell = tell
+        self._often = often
         self._waiting = 0
         self._told = time.monotonic()
 
     def __call__(self, rows: int) -> None:
         """So many more rows are done."""
         self._waiting += rows
-        if time.monotonic() - self._told >= OFTEN:
+        if time.monotonic() - self._told >= self._often:
             self.flush()
 
     def flush(self) -> None:

@@ -56,3 +56,16 @@ def process(argument: None, tell: Tell) -> int:
     """The number of the worker's process."""
     time.sleep(0.2)
     return os.getpid()
+
+
+def slow(steps: int, tell: Tell) -> None:
+    """So many rows, a second each."""
+    for _ in range(steps):
+        time.sleep(1)
+        tell(1)
+
+
+def die_slowly(argument: None, tell: Tell) -> None:
+    """End the worker when whoever watches over it knows that it has started."""
+    time.sleep(1.5)
+    os.kill(os.getpid(), signal.SIGKILL)

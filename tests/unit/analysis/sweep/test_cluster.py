@@ -19,7 +19,7 @@ from discotrace.analysis.sweep.counting import Counting, count
 from discotrace.analysis.sweep.execute import tasks_of
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import Plan
-from discotrace.analysis.sweep.workers import Done, Failed, Lost, News, Task
+from discotrace.analysis.sweep.workers import Done, Failed, Lost, News, Rows, Task
 from discotrace.tracegen.errors import ConfigError, TraceError
 from tests.unit.analysis.sweep import tasks
 from tests.unit.analysis.sweep.sweeping import Notes, plan_of, results, small_trace, swept
@@ -59,9 +59,10 @@ def outcome(address: str, task: Task) -> News:
     """What comes of one task."""
     with ClusterWorkers(address, 1) as workers:
         workers.submit(task)
-        while not (news := workers.news(60)):
-            pass
-    return news[0]
+        while True:
+            for news in workers.news(60):
+                if not isinstance(news, Rows):
+                    return news
 
 
 def workers_of(address: str) -> Callable[[], ClusterWorkers]:
@@ -125,6 +126,15 @@ def test_a_worker_with_other_code_is_refused(
         swept(plan, tmp_path, workers_of(address))
 
 
+def test_rows_are_told_while_a_task_works(address: str) -> None:
+    with ClusterWorkers(address, 1) as workers:
+        workers.submit(Task(tasks.slow, 3))
+        told: list[News] = []
+        while not any(isinstance(news, Done) for news in told):
+            told += workers.news(60)
+    assert sum(news.count for news in told if isinstance(news, Rows)) in (1, 2)
+
+
 def test_results_and_exceptions_come_back(address: str) -> None:
     done = outcome(address, Task(tasks.double, 4))
     assert isinstance(done, Done)
@@ -158,7 +168,7 @@ def _sent(argument: object) -> bytes:
 def test_a_folder_that_a_later_worker_does_not_see_is_not_made_there(plan: Plan, tmp_path: Path) -> None:
     task = replace(counting_of(plan), folder=SweepFolder(tmp_path / "gone"))
     with pytest.raises(ConfigError, match=r"does not see the folder .*gone"):
-        carry_out(_sent(task), code(), tmp_path / "gone" / ".seen")
+        carry_out(_sent(task), code(), tmp_path / "gone" / ".seen", lambda rows: None)
     assert not (tmp_path / "gone").exists()
 
 
@@ -167,7 +177,7 @@ def test_a_trace_that_a_worker_does_not_see_is_named_with_the_worker(plan: Plan)
     elsewhere = replace(task.wanted[0].trace, source="/nowhere/t.parquet")
     task = replace(task, wanted=tuple(replace(one, trace=elsewhere) for one in task.wanted))
     with pytest.raises(TraceError, match=r"/nowhere/t.parquet: there is no such file \(on the worker on .* must find"):
-        carry_out(_sent(task), code(), None)
+        carry_out(_sent(task), code(), None, lambda rows: None)
 
 
 def test_another_trace_under_the_same_name_is_noticed(plan: Plan, tmp_path: Path) -> None:
@@ -175,7 +185,7 @@ def test_another_trace_under_the_same_name_is_noticed(plan: Plan, tmp_path: Path
     other = replace(task.wanted[0].trace, source=small_trace(tmp_path, 50))
     task = replace(task, wanted=tuple(replace(one, trace=other) for one in task.wanted))
     with pytest.raises(TraceError, match=r"is another file than when the sweep was planned.* \(on the worker"):
-        carry_out(_sent(task), code(), None)
+        carry_out(_sent(task), code(), None, lambda rows: None)
 
 
 def test_a_policy_that_a_worker_does_not_have_is_no_impossible_point(plan: Plan, tmp_path: Path) -> None:
@@ -189,7 +199,7 @@ def test_a_policy_that_a_worker_does_not_have_is_no_impossible_point(plan: Plan,
     task = counting_of(with_policy)
     elsewhere = [_under(one, "/nowhere/mine.py") for one in task.wanted]
     with pytest.raises(ConfigError, match=r"has another placement policy /nowhere/mine.py"):
-        carry_out(_sent(replace(task, wanted=tuple(elsewhere))), code(), None)
+        carry_out(_sent(replace(task, wanted=tuple(elsewhere))), code(), None, lambda rows: None)
 
 
 def _under(wanted: Any, policy: str) -> Any:
@@ -231,8 +241,15 @@ def test_a_worker_is_killed_and_the_results_are_those_of_this_computer(
     assert notes.counted == {"rows": rows, "replays": len(plan.replays), "points": 24}
 
 
-def test_a_task_that_workers_die_of_is_news_with_their_number(address: str) -> None:
-    lost = outcome(address, Task(tasks.die, int(signal.SIGKILL)))
-    assert isinstance(lost, Lost)
-    assert lost.deaths == 2
-    assert lost.why.startswith("tcp://")
+def test_a_task_that_workers_die_of_is_news_and_what_waited_behind_it_is_done(address: str) -> None:
+    deadly, innocent = Task(tasks.die_slowly, None), [Task(tasks.double, number) for number in range(3)]
+    found: list[News] = []
+    with ClusterWorkers(address, 1) as workers:
+        for task in (deadly, *innocent):
+            workers.submit(task)
+        began = time.monotonic()
+        while len(found) < 4 and time.monotonic() < began + 60:
+            found += [news for news in workers.news(5) if not isinstance(news, Rows)]
+    lost = [news for news in found if isinstance(news, Lost)]
+    assert [(news.task, news.deaths, news.why[:6]) for news in lost] == [(deadly, 2, "tcp://")]
+    assert sorted(news.result for news in found if isinstance(news, Done)) == [0, 2, 4]
