@@ -1,5 +1,7 @@
 """Workers beyond this computer: those of a Dask scheduler, an existing one or one of our own."""
 
+from __future__ import annotations
+
 import os
 import pickle
 import secrets
