@@ -4,7 +4,7 @@
     python benchmarks/scaling.py efficiency [--workers 1,2,3,4]    # replays of a real trace against worker count
     python benchmarks/scaling.py planning [--replays 5000,20000]   # seconds and bytes per replay to plan
     python benchmarks/scaling.py speed                             # bytes per row, time per row, of the shipped traces
-    python benchmarks/scaling.py plan [--terabytes 10 --bytes-per-row 0.6 --native-ns 30 --disco-ns 40 --decode-ns 6]
+    python benchmarks/scaling.py plan [--terabytes 10 --bytes-per-row 0.48 --native-ns 22 --disco-ns 24 --decode-ns 6]
 
 Prints Markdown tables. The cluster is Dask's own on this computer, started by ``--on local``'s code; its workers have
 replayed something before the clock starts. Efficiency is the speed of N workers over N times that of one; rounds take
@@ -15,6 +15,7 @@ import argparse
 import os
 import resource
 import statistics
+import sys
 import tempfile
 import time
 import tracemalloc
@@ -91,6 +92,7 @@ def efficiency(arguments: argparse.Namespace) -> None:
                 carried_out(workers, small[: 2 * number])
                 loads.append(os.getloadavg()[0])
                 seconds[number].append(carried_out(workers, replays(Path(arguments.trace), Path(folder))))
+                print(f"{number} workers: {seconds[number][-1]:.1f} s", file=sys.stderr, flush=True)
     one = statistics.median(seconds[counts[0]]) * counts[0]
     print(
         f"{len(SIZES)} replays, {rows / 1e6:,.0f} M rows; load average before: {min(loads):.1f} to {max(loads):.1f}\n"
@@ -189,10 +191,10 @@ def main() -> None:
     parser.add_argument("--trace", default=str(TRACES / "pmake.parquet"))
     parser.add_argument("--replays", default="5000,20000")
     parser.add_argument("--terabytes", type=float, default=10)
-    parser.add_argument("--bytes-per-row", type=float, default=1.0, help="of the file")
-    parser.add_argument("--decode-ns", type=float, default=10, help="CPU time of a row")
-    parser.add_argument("--native-ns", type=float, default=40, help="CPU time of a row beside decoding")
-    parser.add_argument("--disco-ns", type=float, default=50, help="CPU time of a row beside decoding")
+    parser.add_argument("--bytes-per-row", type=float, default=0.48, help="of the file")
+    parser.add_argument("--decode-ns", type=float, default=6, help="CPU time of a row")
+    parser.add_argument("--native-ns", type=float, default=22, help="CPU time of a row beside decoding")
+    parser.add_argument("--disco-ns", type=float, default=24, help="CPU time of a row beside decoding")
     parser.add_argument("--lane-share", type=float, default=0.3, help="of a further hierarchy behind a front")
     arguments = parser.parse_args()
     silence()
