@@ -25,10 +25,10 @@ from discotrace.analysis.curve.question import ALL_SETS, Question
 from discotrace.analysis.replayed import replayed
 from discotrace.analysis.sweep.figures import figures_of
 from discotrace.analysis.sweep.folder import SweepFolder
-from discotrace.analysis.sweep.local import LocalWorkers, cores
 from discotrace.analysis.sweep.plan import Plan, planned
 from discotrace.analysis.sweep.spec import WINDOW, read_file, spec_of
 from discotrace.analysis.sweep.sweep import sweep as carry_out
+from discotrace.analysis.sweep.workforce import workers_on
 from discotrace.cli.crash import crash_point
 from discotrace.cli.replaying import free_target, replay_progress
 from discotrace.cli.sweep_progress import watching
@@ -86,6 +86,7 @@ def sweep(
     force: bool = False,
     strict: bool = False,
     workers: int | None = None,
+    on: str | None = None,
     **entries: Any,
 ) -> pl.DataFrame:
     """Try many points of a machine's parameters; the results, a row a point. What is in the folder is not made again.
@@ -93,13 +94,14 @@ def sweep(
     ``traces``: trace files, or a sweep file (``.toml``). ``entries`` are those of a sweep file, and come before what is
     in one: ``set``, a mapping of keys to lists or texts like ``"256:8192:x2"``; ``systems``, ``machine``, ``zip``,
     ``where``, ``random``, ``lhs``, ``seed``, ``window``; and ``vms``, short for ``vm.count`` in ``set``.
+    ``on``: workers of Dask.
     """
     plan = plan_of(traces, **entries)
     if strict and plan.skipped.height:
         raise ConfigError(f"{plan.skipped.height:,} points are impossible; the first: {plan.skipped['why'][0]}")
     folder = SweepFolder(Path(output))
     with watching(plan, quiet=False) as watcher:
-        carry_out(plan, folder, lambda: LocalWorkers(workers or cores()), watcher, "discotrace.sweep(...)", force)
+        carry_out(plan, folder, workers_on(on, workers), watcher, "discotrace.sweep(...)", force)
     return results(output)
 
 

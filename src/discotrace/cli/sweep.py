@@ -71,13 +71,9 @@ def sweep(
     options = {"machine": machine, "systems": systems, "zip": together, "where": where, "random": random, "lhs": lhs}
     options |= {"seed": seed, "window": window}
     spec = _spec(traces, changes or [], vms, {key: value for key, value in options.items() if value is not None})
-    from discotrace.analysis.sweep.local import cores
+    from discotrace.analysis.sweep.workforce import workers_on
 
-    if on is not None:
-        from discotrace.analysis.sweep.cluster_names import check
-
-        check(on, workers)
-    processes = workers or cores()
+    workforce = workers_on(on, workers)
     with _status("planning", quiet):
         from discotrace.analysis.sweep.plan import planned
 
@@ -85,9 +81,9 @@ def sweep(
     if strict and plan.skipped.height:
         raise ConfigError(f"{plan.skipped.height:,} points are impossible; the first: {plan.skipped['why'][0]}")
     if dry_run:
-        _estimate(plan, output, processes, json_output)
+        _estimate(plan, output, workers, json_output)
         return
-    summary = _swept(plan, output, _workers(on, processes), force, quiet)
+    summary = _swept(plan, output, workforce, force, quiet)
     _report(plan, output, summary, csv, json_output, quiet)
     if summary.failed:
         raise CheckFailedError(f"{summary.failed:,} points failed; the same command tries them again")
@@ -113,12 +109,14 @@ def _status(what: str, quiet: bool) -> AbstractContextManager[object]:
     return nullcontext() if quiet or not console.is_terminal else console.status(what)
 
 
-def _estimate(plan: Plan, output: Path, processes: int, json_output: bool) -> None:
+def _estimate(plan: Plan, output: Path, workers: int | None, json_output: bool) -> None:
     from dataclasses import asdict
 
     from discotrace.analysis.sweep.estimate import estimated
     from discotrace.analysis.sweep.folder import SweepFolder
+    from discotrace.analysis.sweep.local import cores
 
+    processes = workers or cores()
     found = estimated(plan, SweepFolder(output).counted(), processes)
     if json_output:
         print_json({"schema": JSON_SCHEMA, "dry_run": True, **asdict(found), "workers": processes})
@@ -138,19 +136,6 @@ def _duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:,.0f} s"
     return f"{seconds / 60:,.0f} minutes" if seconds < 7200 else f"{seconds / 3600:,.1f} hours"
-
-
-def _workers(on: str | None, processes: int) -> Callable[[], Workers]:
-    """What starts the workers: processes of our own, or those of a cluster."""
-    if on is None:
-        from discotrace.analysis.sweep.local import LocalWorkers
-
-        return lambda: LocalWorkers(processes)
-    from discotrace.analysis.sweep.cluster import ClusterWorkers
-    from discotrace.analysis.sweep.clusters import silence
-
-    silence()
-    return lambda: ClusterWorkers(on, processes)
 
 
 def _swept(plan: Plan, output: Path, workers: Callable[[], Workers], force: bool, quiet: bool) -> Summary:

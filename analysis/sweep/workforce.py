@@ -1,0 +1,22 @@
+"""Which workers carry out a sweep: processes of this computer, or those of a cluster."""
+
+from collections.abc import Callable
+
+from discotrace.analysis.sweep.cluster_names import check
+from discotrace.analysis.sweep.local import LocalWorkers, cores
+from discotrace.analysis.sweep.workers import Workers
+
+
+def workers_on(on: str | None, number: int | None) -> Callable[[], Workers]:
+    """What starts so many workers (None = all cores); ``on``: None = here, else a cluster of Dask.
+
+    Raises ConfigError for what is no cluster, for a number of workers that is missing, or where Dask is missing.
+    """
+    if on is None:
+        return lambda: LocalWorkers(number or cores())
+    check(on, number)
+    from discotrace.analysis.sweep.cluster import ClusterWorkers
+    from discotrace.analysis.sweep.clusters import silence
+
+    silence()
+    return lambda: ClusterWorkers(on, number or cores())
