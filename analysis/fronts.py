@@ -33,14 +33,15 @@ def fronts(runs: Sequence[Run]) -> list[list[int]]:
     found: list[list[int]] = []
     shared: dict[str, list[int]] = {}  # fronts that take more, by what all behind them have in common
     for place, run in enumerate(runs):
+        if not may_share(run):
+            found.append([place])
+            continue
         common = repr((run.system, replace(run.machine, l1i=None, l1d=None, l2=None)))  # type: ignore[arg-type]
-        front = shared.get(common, []) if may_share(run) else []
+        front = shared.get(common, [])
         if not front or len(front) == MOST:
-            front = []
+            front = shared[common] = []
             found.append(front)
         front.append(place)
-        if may_share(run):
-            shared[common] = front
     return found
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 from discotrace.analysis.fronts import Run, fronts
@@ -66,14 +67,13 @@ def tasks_of(missing: Sequence[Wanted], window: int, folder: SweepFolder | None,
         by_trace.setdefault(one.trace.source, []).append(one)
     parts = [part for of_trace in by_trace.values() for part in _fronts(of_trace)]
     together = min(MOST_FRONTS, max(1, len(parts) // (TASKS_PER_WORKER * workers)))
-    found: list[Counting] = []
+    tasks: list[list[list[Wanted]]] = []
     for part in parts:
-        last = found[-1] if found else None
-        if last and last.wanted[0].trace == part[0].trace and len(_fronts(last.wanted)) < together:
-            found[-1] = Counting((*last.wanted, *part), window, folder)
+        if tasks and tasks[-1][0][0].trace == part[0].trace and len(tasks[-1]) < together:
+            tasks[-1].append(part)
         else:
-            found.append(Counting(tuple(part), window, folder))
-    return found
+            tasks.append([part])
+    return [Counting(tuple(chain.from_iterable(task)), window, folder) for task in tasks]
 
 
 def _fronts(wanted: Sequence[Wanted]) -> list[list[Wanted]]:

@@ -53,7 +53,7 @@ def installed_policies() -> list[str]:
 def _find(name: str) -> tuple[type[Policy], Source]:
     if name.endswith(".py") or os.sep in name or (os.altsep and os.altsep in name):
         return POLICIES.load(name)
-    if name in shipped_policies():
+    if is_shipped(name):
         module = import_module(f"{placement.__name__}.{name.replace('-', '_')}")
         source = Source(POLICIES.what, name, str(module.__file__))
         return POLICIES.only_one(module, source), source
