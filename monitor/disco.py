@@ -53,6 +53,15 @@ class DiscoSystem(System):
         """The machine's memory, which the monitor owns."""
         return self._memory
 
+    @property
+    def dealt(self) -> int:
+        """Frames that the policy has placed."""
+        return self.frames.dealt
+
+    def deal_from(self, number: int) -> None:
+        """So many frames count as placed."""
+        self.frames.dealt = number
+
     def guest_pages(self, vm: int) -> int:
         """Memory is divided evenly; an NFS server has three shares (D 5.3: 96 MB of 256 at 8 VMs)."""
         whole = self.machine.nodes * self.machine.frames_per_node

@@ -31,14 +31,14 @@ class MonitorFrames:
         self.logs: DiskMemory[tuple[int, int]] = DiskMemory()  # modified sectors, by VM and disk
         self.history = history
         self._policy = policy
-        self._placed = 0
+        self.dealt = 0
 
     # Frames
 
     def new(self) -> int:
         """A frame for the row's CPU, where the policy wants it. Raises ConfigError when the machine is full."""
-        wanted = self._policy.place(self._placed, self.now.cpu // self.machine.cpu.per_node)
-        self._placed += 1
+        wanted = self._policy.place(self.dealt, self.now.cpu // self.machine.cpu.per_node)
+        self.dealt += 1
         slot = self.memory.allocate(wanted)
         while slot is None:
             self._take_one_back()

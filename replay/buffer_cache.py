@@ -3,8 +3,14 @@
 ``docs/model.md`` section 10.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from discotrace.replay.journal import Journal
 
 FilePage = tuple[int, int]  # file, page of it
 
@@ -26,6 +32,7 @@ class BufferCache:
         self._capacity = capacity
         self._idle: OrderedDict[FilePage, CachedPage] = OrderedDict()  # that no process maps, least recently used first
         self._in_use: dict[FilePage, CachedPage] = {}
+        self.journal: Journal | None = None
 
     def find(self, page: FilePage) -> CachedPage | None:
         """The page, if it is here."""
@@ -39,6 +46,8 @@ class BufferCache:
     def add(self, page: FilePage, gfn: int, row: int) -> CachedPage:
         """A page comes in, as most recently used."""
         cached = self._idle[page] = CachedPage(gfn, row)
+        if self.journal:
+            self.journal.came_in(page, gfn)
         return cached
 
     def use(self, page: FilePage, row: int) -> None:
@@ -48,6 +57,14 @@ class BufferCache:
             self._idle[page].used_in_row = row
         else:
             self._in_use[page].used_in_row = row
+
+    def write(self, page: FilePage) -> None:
+        """The page has content that the disk has not."""
+        cached = self.find(page)
+        assert cached is not None
+        if self.journal and not cached.written:
+            self.journal.wrote(page)
+        cached.written = True
 
     def hold(self, page: FilePage) -> None:
         """A process maps the page."""
@@ -70,4 +87,6 @@ class BufferCache:
 
     def remove(self, page: FilePage) -> CachedPage:
         """The page leaves."""
+        if self.journal:
+            self.journal.left(page)
         return self._idle.pop(page)

@@ -216,6 +216,16 @@ class Counts:
             }
         )
 
+    def at_disks(self) -> I64:
+        """What was asked of each disk, by its number in the trace: [disks, disk events]."""
+        asked = np.zeros((max(self.disks, default=0) + 1, len(DiskEvent)), np.int64)
+        for one in self.windows:
+            _, disk, event = np.unravel_index(
+                one.disks.places, (len(self.seats), max(1, len(self.disks)), len(DiskEvent))
+            )
+            np.add.at(asked, (np.array(self.disks, np.int64)[disk], event), one.disks.values)
+        return asked
+
     def _events(self) -> _Columns:
         window, places, values = _joined(self.windows, [one.events for one in self.windows])
         shape = (len(self.seats), N_LOCKS, N_CONTEXTS, len(Event))

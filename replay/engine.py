@@ -57,6 +57,23 @@ class Replay:
         self._rows_lost = 0
         self._run: ReplayKernel | None = None  # compiled, or loaded from the cache, when the first rows come
 
+    def begin_at(self, row: int, instructions: int) -> None:
+        """The rows to come are not the first: so many rows and instructions of the trace lie before.
+
+        What was counted so far is left out.
+        """
+        self._close_window()
+        self._closed = [[] for _ in range(self.system.hardware.lanes)]
+        self._rows_before = row
+        self.pass_to(instructions)
+        self._window_end = (instructions // self._window + 1) * self._window
+        self._cooling_end = (instructions // self._cooling + 1) * self._cooling
+        self._cursor[reference.WINDOW_END] = min(self._window_end, self._cooling_end)
+
+    def pass_to(self, instructions: int) -> None:
+        """So many instructions of the trace lie before the rows to come, whether they were replayed or not."""
+        self._cursor[reference.TRACE_INSTRUCTIONS] = instructions
+
     def feed(self, rows: Rows) -> None:
         """Replay the next rows of the trace.
 

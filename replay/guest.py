@@ -5,12 +5,23 @@ The same natively and in a virtual machine; what lies below, machine or monitor,
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum
 
 from discotrace.replay.buffer_cache import BufferCache, CachedPage, FilePage
 from discotrace.replay.counts import Event
+from discotrace.replay.journal import Journal
 from discotrace.replay.mappings import is_user_key
 from discotrace.replay.now import Now
 from discotrace.replay.segments import Identity
+
+
+class Recalled(Enum):
+    """Whether a page of a file was in memory when the replay began, and how it had come there."""
+
+    NO = 0
+    AS_READ = 1
+    AS_WRITTEN = 2
 
 
 class Platform(ABC):
@@ -55,6 +66,16 @@ class Guest:
         self._kernel_files = kernel_files
         self._cache = BufferCache(cache_pages)
         self._objects: dict[Identity, int] = {}  # shared objects and kernel files -> gfn
+        self._recall: Callable[[FilePage], Recalled] = lambda page: Recalled.NO
+
+    def keep_journal(self, journal: Journal) -> None:
+        """Write down which pages of files come and go."""
+        self._cache.journal = journal
+
+    def begin_with(self, recall: Callable[[FilePage], Recalled]) -> None:
+        """The replay begins in the middle of a trace: ``recall`` knows which pages of files are in memory, and sees to
+        it that one that is gets its frame next."""
+        self._recall = recall
 
     def page_of(self, key: int, identity: Identity | None) -> int:
         """Guest page of a virtual page that is mapped for the first time; a private one without an identity."""
@@ -101,14 +122,26 @@ class Guest:
                 else:
                     self._make_room()
                     self._cache.add((file, page), self._platform.take(self._vm, "buffer"), self._now.row)
-            self.cached((file, page)).written = True
+            self._cache.write((file, page))
 
     def use(self, page: FilePage) -> bool:
         """Use a page of a file; whether the buffer cache has it."""
         if self._cache.find(page) is None:
-            return False
+            recalled = self._recall(page)
+            if recalled == Recalled.NO:
+                return False
+            with self._now.uncounted():
+                self._bring_back(page, recalled)
         self._cache.use(page, self._now.row)
         return True
+
+    def _bring_back(self, page: FilePage, recalled: Recalled) -> None:
+        """A page of a file that was in memory when the replay began."""
+        if recalled == Recalled.AS_READ:
+            self._platform.request(self._vm, *page, 1)
+        else:
+            self._cache.add(page, self._platform.take(self._vm, "buffer"), self._now.row)
+            self._cache.write(page)
 
     def come_in(self, page: FilePage) -> int:
         """A page of a file comes into the buffer cache. Returns its guest page, which has no frame yet."""

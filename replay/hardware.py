@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from discotrace.replay.counts import Counters, non_zero, with_cache_events_of
 from discotrace.replay.initial import new_state, with_room_for_frames
+from discotrace.replay.journal import Journal
 from discotrace.replay.kernels.compile import bound
 from discotrace.replay.kernels.counters import find_counted
 from discotrace.replay.kernels.entries import (
@@ -51,6 +52,7 @@ class Hardware:
         asids = [process.asid for process in meta.processes]
         self._hierarchies = [machine.caches, *beside]
         self.state: State = new_state(system, machine, parts, asids, hot_trigger, self._hierarchies)
+        self.journal: Journal | None = None
         self._mapped = 0
         self._known_frames = 0
         self._cpus_per_node = machine.cpu.per_node
@@ -76,15 +78,21 @@ class Hardware:
             page_map_insert_all(self.state.pages, larger)
             self.state = self.state._replace(pages=larger)
         self._insert(self.state.pages, key, vpn, slot)
+        if self.journal:
+            self.journal.mapped(key, vpn, slot)
 
     def remap(self, page: VirtualPage, slot: int) -> None:
         """A mapped page has another frame."""
         self._change(self.state.pages, *page, slot)
+        if self.journal:
+            self.journal.mapped(*page, slot)
 
     def unmap(self, key: int, vpn: int) -> None:
         """The page tables do not map the page any more. What TLBs hold of it stays."""
         self._mapped -= 1
         self._remove(self.state.pages, key, vpn)
+        if self.journal:
+            self.journal.unmapped(key, vpn)
 
     def shoot_down(self, pages: Iterable[VirtualPage], cpus: int = ALL_CPUS) -> int:
         """Make pages invalid in the TLBs of some CPUs and in the software TLBs of the virtual CPUs that run there.

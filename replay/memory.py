@@ -1,6 +1,6 @@
 """Machine memory: the frames of every node. ``docs/model.md`` section 2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from discotrace.replay.machine import Machine
@@ -35,9 +35,29 @@ class MachineMemory:
         self._used = [0] * machine.nodes  # fresh indices handed out so far
         self._free: list[list[int]] = [[] for _ in range(machine.nodes)]  # slots, the last freed at the end
         self._reclaimed: list[list[int]] = [[] for _ in range(machine.nodes)]
+        self._slots: dict[tuple[int, int], int] = {}  # of frames that were in use before the replay began
+        self._next: tuple[int, int] | None = None
+
+    def begin_in_use(self, used: Sequence[int], freed: Iterable[tuple[int, int]]) -> None:
+        """Begin as if so many frames of each node had been handed out, and these (node, index) freed, the last last."""
+        self._used = list(used)
+        for node, index in freed:
+            self._free[node].append(self._slot_of(node, index))
+
+    def next_is(self, node: int, index: int) -> None:
+        """The next page gets this frame, which was in use before the replay began, wherever it is wanted."""
+        self._next = (node, index)
+
+    def next_is_any(self) -> None:
+        """The next page gets any frame."""
+        self._next = None
 
     def allocate(self, wanted: int) -> int | None:
         """Slot of a free frame on the wanted node, or on the nearest that has one; None if there is none at all."""
+        if self._next is not None:
+            place, self._next = self._next, None
+            if place not in self._slots:
+                return self._slot_of(*place)
         slot = self.allocate_on(wanted)
         others = iter(sorted(range(self._machine.nodes), key=lambda node: (abs(node - wanted), node)))
         while slot is None and (node := next(others, None)) is not None:
@@ -50,9 +70,7 @@ class MachineMemory:
             return self._free[node].pop()
         if self._used[node] < self._machine.frames_per_node:
             self._used[node] += 1
-            index = self._used[node] - 1
-            self.frames.append(Frame(node, index, self._layout(self._machine, node, index)))
-            return len(self.frames) - 1
+            return self._new_slot(node, self._used[node] - 1)
         return self._reclaimed[node].pop() if self._reclaimed[node] else None
 
     def free(self, slot: int) -> None:
@@ -62,6 +80,15 @@ class MachineMemory:
     def reclaim(self, slot: int) -> None:
         """Take a frame from a VM that died. It is used last, so that the crash changes nothing for the others."""
         self._reclaimed[self.frames[slot].node].append(slot)
+
+    def _slot_of(self, node: int, index: int) -> int:
+        """The slot of a frame that was in use before the replay began."""
+        slot = self._slots[node, index] = self._new_slot(node, index)
+        return slot
+
+    def _new_slot(self, node: int, index: int) -> int:
+        self.frames.append(Frame(node, index, self._layout(self._machine, node, index)))
+        return len(self.frames) - 1
 
     @property
     def in_use(self) -> int:

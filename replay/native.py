@@ -24,7 +24,7 @@ class NativeSystem(System):
     def __init__(self, meta: TraceMeta, machine: Machine, beside: Sequence[Hierarchy] = ()) -> None:
         self._memory = MachineMemory(machine, interleaved)
         self._place = PLACEMENTS[machine.placement.native]
-        self._placed = 0
+        self._dealt = 0
         self._category: dict[int, str] = {}  # by slot
         super().__init__(meta, machine, partition(meta, machine, vms=1), Native(), 0, beside)
 
@@ -32,6 +32,15 @@ class NativeSystem(System):
     def memory(self) -> MachineMemory:
         """The machine's memory, which the OS sees as it is."""
         return self._memory
+
+    @property
+    def dealt(self) -> int:
+        """Frames that were placed."""
+        return self._dealt
+
+    def deal_from(self, number: int) -> None:
+        """So many frames count as placed."""
+        self._dealt = number
 
     def guest_pages(self, vm: int) -> int:
         """The whole machine."""
@@ -43,8 +52,8 @@ class NativeSystem(System):
 
     def take(self, vm: int, category: str) -> int:
         """A frame by the OS's own placement."""
-        node = self._place(self._placed, self.now.cpu // self.machine.cpu.per_node, self.machine.nodes)
-        self._placed += 1
+        node = self._place(self._dealt, self.now.cpu // self.machine.cpu.per_node, self.machine.nodes)
+        self._dealt += 1
         slot = self._memory.allocate(node)
         if slot is None and self.guests[vm].evict():
             slot = self._memory.allocate(node)

@@ -5,7 +5,7 @@ of the guests and what the events of a trace do to them.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from discotrace.replay.counts import DiskEvent, Event
@@ -14,6 +14,7 @@ from discotrace.replay.disk_counters import DiskCounters
 from discotrace.replay.footprint import FootprintMeter
 from discotrace.replay.guest import Guest, Platform
 from discotrace.replay.hardware import Hardware
+from discotrace.replay.journal import Journal
 from discotrace.replay.kernels.state import I64, U64, State
 from discotrace.replay.machine import Hierarchy, Machine
 from discotrace.replay.mappings import PAGE_TABLE_KEY, Mapping, Mappings, is_user_key, kernel_key
@@ -95,6 +96,28 @@ class System(Platform):
     @abstractmethod
     def slot(self, vm: int, gfn: int) -> int:
         """The frame of a guest page."""
+
+    @property
+    @abstractmethod
+    def dealt(self) -> int:
+        """How many frames have been dealt out, by which some placements go."""
+
+    @abstractmethod
+    def deal_from(self, number: int) -> None:
+        """So many frames count as dealt out."""
+
+    def keep_journal(self, journal: Journal) -> None:
+        """Write down what memory holds as it comes and goes."""
+        self.hardware.journal = journal
+        for guest in self.guests:
+            guest.keep_journal(journal)
+
+    def hold_segments(self, mapped: Iterable[int], ended: Iterable[int]) -> None:
+        """Begin in the middle of a trace: these segments hold by their MAP, those hold no more."""
+        for number in ended:
+            self._segments.end(number)
+        for number in mapped:
+            self._segments.begin(number)
 
     def map_page(self, key: int, vpn: int, vaddr: int) -> None:
         """A virtual page of the current VM is needed for the first time.

@@ -8,3 +8,10 @@ def paper_folder() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("discotrace") / "paper"
+
+
+def pasts_folder() -> Path:
+    """What is known of traces that samples are taken of, in the user's cache."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("discotrace") / "traces"

@@ -10,6 +10,7 @@ from discotrace.cli.console import out, print_json, remark
 from discotrace.cli.crash import crash_point
 from discotrace.cli.options import Changes, Json, MachineName, Nfs, Quiet, Services, Trace, Vms
 from discotrace.cli.replaying import command, configured, free_target, replay_progress
+from discotrace.cli.sampled import checked, replay_sampled
 from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def replay(
     output: Annotated[str | None, typer.Option("--output", "-o", help="Write the counts to this Parquet file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     services: Services = False,
+    sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
+    intervals: Annotated[int, typer.Option("--sample-intervals", help="How many.")] = 25,
+    seed: Annotated[int, typer.Option("--sample-seed", help="Where the first of them begins.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that replay intervals.")] = 1,
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -45,6 +50,14 @@ def replay(
     """
     if not 1 <= window <= MAX_WINDOW:
         raise ConfigError(f"--window is {window}, expected 1 to {MAX_WINDOW} instructions")
+    if sample:
+        from discotrace.analysis.sampling.run import Asked
+        from discotrace.analysis.sweep.local import LocalWorkers
+
+        names = checked(systems, output, crash, services)
+        asked = Asked(window, intervals, seed, LocalWorkers(workers) if workers > 1 else None)
+        replay_sampled(trace, configured(machine, changes, vms, nfs), names, asked, quiet, json_output)
+        return
     target = None if output is None else free_target(output, trace, force)
     counts = _replayed(trace, configured(machine, changes, vms, nfs), systems, crash, window, quiet)
     if target is not None:

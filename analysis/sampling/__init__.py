@@ -1,0 +1,1 @@
+"""Estimates of long traces from some intervals of them."""

@@ -1,0 +1,118 @@
+"""Figures of a whole trace from intervals of it, with 95 % confidence intervals.
+
+The counts of all intervals are priced together, as if they were one run, and what grows with the length of a run is
+multiplied by how many times as long the trace is. The spread comes from the delete-one jackknife (Efron and Stein, "The
+jackknife estimate of variance", Annals of Statistics 9, 1981): each figure again without each of the ``k`` intervals;
+its standard error is ``sqrt((k - 1) / k * sum of squared deviations)``. The intervals are taken to be independent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from discotrace.analysis.ledger import Columns, arranged, columns
+from discotrace.analysis.outcome import Counted, Outcome, outcome_of
+from discotrace.analysis.prices import Prices
+from discotrace.analysis.pricing import Codes
+from discotrace.analysis.sampling.choice import UNIT_WINDOWS, Choice
+from discotrace.analysis.sampling.student import t_quantile
+from discotrace.analysis.site import Site
+from discotrace.replay.counts import DiskEvent
+
+CONFIDENCE = 0.95
+SLOWDOWN = "slowdown"
+OF_DISKS = tuple(event.name.lower() for event in DiskEvent)  # as a ledger calls them
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What is estimated for one system: its outcome, and half the width of the confidence interval of each figure."""
+
+    outcome: Outcome
+    half_widths: dict[str, float]
+
+
+def estimates(
+    counts: Mapping[str, pl.DataFrame], choice: Choice, site: Site, prices: Prices, disks: Mapping[str, Codes]
+) -> list[Estimate]:
+    """Estimates of each system from the counts of the chosen windows; the first is the measure of the others.
+
+    ``disks``: what the whole trace asks of disks [disks, disk events], by system. It is known, and so rare that
+    intervals would tell little of it.
+    """
+    made = {system: columns(frame) for system, frame in counts.items()}
+    whole = {system: _priced(system, of, site, prices, choice.scale, disks[system]) for system, of in made.items()}
+    longer = choice.scale * len(choice.firsts) / (len(choice.firsts) - 1)
+    without: dict[str, list[dict[str, float]]] = {system: [] for system in made}
+    for interval in range(len(choice.firsts)):
+        priced = {
+            system: _priced(system, _without(of, interval), site, prices, longer, disks[system])
+            for system, of in made.items()
+        }
+        for system, one in priced.items():
+            without[system].append(figures_of(one, next(iter(priced.values()))))
+    return [Estimate(outcome, _half_widths(without[system])) for system, outcome in whole.items()]
+
+
+def figures_of(one: Outcome, first: Outcome) -> dict[str, float]:
+    """The figures of an outcome that are estimated, by the names that sweeps give them."""
+    return {
+        "time_ms": one.time_ms,
+        SLOWDOWN: one.time_ms / first.time_ms if first.time_ms else 0.0,
+        "kernel_percent": one.kernel_percent,
+        "monitor_percent": one.monitor_percent,
+        "remote_miss_ratio": one.remote_miss_ratio,
+        **{f"{part}_ms": ms for part, ms in one.parts_ms.items()},
+        **one.rates,
+        **{f"{action}_per_second": rate for action, rate in one.actions_per_second.items()},
+    }
+
+
+def _half_widths(without: list[dict[str, float]]) -> dict[str, float]:
+    intervals = len(without)
+    values = np.array([list(figures.values()) for figures in without])
+    deviation = values - values.mean(axis=0)
+    error = np.sqrt((intervals - 1) / intervals * (deviation**2).sum(axis=0))
+    half = t_quantile((1 + CONFIDENCE) / 2, intervals - 1) * error
+    return dict(zip(without[0], half.tolist(), strict=True))
+
+
+def _without(of: Columns, interval: int) -> Columns:
+    """The counts but for one interval; windows are numbered without a gap."""
+    kept = of.where(of.window // UNIT_WINDOWS != interval)
+    return replace(kept, window=kept.window - UNIT_WINDOWS * (kept.window // UNIT_WINDOWS > interval))
+
+
+def _priced(system: str, of: Columns, site: Site, prices: Prices, scale: float, disks: Codes) -> Outcome:
+    """The outcome of a run that is so many times as long, and asks this of disks in all."""
+    share = {name: (column / scale)[None] for name, column in zip(OF_DISKS, disks.T, strict=True)}
+    made = replace(arranged(system, of, site), **share)
+    return _longer(outcome_of(Counted(of, made), prices), scale)
+
+
+def _longer(one: Outcome, scale: float) -> Outcome:
+    return replace(
+        one,
+        time_ms=one.time_ms * scale,
+        parts_ms=_times(one.parts_ms, scale),
+        stalls_ms=_times(one.stalls_ms, scale),
+        totals={event: round(count * scale) for event, count in one.totals.items()},
+        services=[replace(service, entries=round(service.entries * scale)) for service in one.services],
+    )
+
+
+def _times(values: Mapping[str, float], scale: float) -> dict[str, float]:
+    return {name: value * scale for name, value in values.items()}
+
+
+def interval_of(half_width: float, value: float) -> tuple[float, float]:
+    """The confidence interval around a value that cannot be negative."""
+    return max(0.0, value - half_width), value + half_width
+
+
+def covers(estimate: Estimate, figure: str, truth: float, first: Outcome) -> bool:
+    """Whether the true value lies in the confidence interval."""
+    low, high = interval_of(estimate.half_widths[figure], figures_of(estimate.outcome, first)[figure])
+    return low <= truth <= high

@@ -1,0 +1,83 @@
+"""Replays of intervals of a trace: tasks that know nothing of each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from discotrace.analysis.run import new_system
+from discotrace.analysis.sampling.choice import Choice
+from discotrace.analysis.sampling.pasts import Pasts
+from discotrace.replay.engine import RowFault
+from discotrace.replay.machine import Machine
+from discotrace.replay.piece import Past, Piece, begun
+from discotrace.tracegen.errors import TraceError
+from discotrace.tracegen.reader import TraceReader
+from discotrace.tracegen.trail import read_trail
+
+TRAIL_CHUNKS = 80  # chunks before an interval whose trail warms its caches; docs/scaling.md has what fewer cost
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """Intervals of a trace to replay under a system. ``machine`` has its CPUs resolved; ``folder`` of ``Pasts``."""
+
+    source: str
+    folder: Path
+    system: str
+    machine: Machine
+    window: int
+    choice: Choice
+    firsts: tuple[int, ...]
+
+    def split(self, parts: int) -> "list[Pieces]":
+        """The same as so many tasks, or as many as there are intervals."""
+        groups = [group for group in np.array_split(self.firsts, parts) if len(group)]
+        return [
+            Pieces(
+                self.source,
+                self.folder,
+                self.system,
+                self.machine,
+                self.window,
+                self.choice,
+                tuple(int(first) for first in group),
+            )
+            for group in groups
+        ]
+
+
+def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
+    """Replay intervals; their tidy counts, windows numbered as in a replay of the whole trace.
+
+    ``on_rows`` is told how many more rows are done. Raises TraceError, ConfigError as a replay does.
+    """
+    pasts = Pasts(task.folder)
+    with TraceReader(task.source) as reader:
+        past = pasts.past(reader, task.system, task.machine, pasts.outline(reader, lambda rows: None))
+        tables = [_replayed(reader, pasts.trail(reader), past, task, first, on_rows) for first in task.firsts]
+    return pa.concat_tables(tables)
+
+
+def _replayed(
+    reader: TraceReader, trail: Path, past: Past, task: Pieces, first: int, on_rows: Callable[[int], None]
+) -> pa.Table:
+    """Counts of one interval."""
+    outline, windows = past.outline, task.choice.interval_windows(first)
+    mark = outline.mark_before(windows.start * task.window)
+    trail_mark = max(0, mark - TRAIL_CHUNKS)
+    begin, end = outline.row_of(mark), outline.row_of(outline.mark_after(windows.stop * task.window))
+    _, before = read_trail(trail, outline.row_of(trail_mark), begin)
+    piece = Piece(trail_mark, before, mark, reader.rows_between(begin, end))
+    system = new_system(task.system, reader.meta, task.machine)
+    try:
+        replay = begun(piece, reader.meta, system, task.window, past)
+        replay.feed(piece.rows)
+    except RowFault as fault:
+        raise TraceError(f"{reader.source}: near {reader.locate(begin)}: {fault.message}") from fault
+    on_rows(end - begin)
+    counts = replay.finish().table()
+    return counts.filter(pc.is_in(counts["window"], pa.array(list(windows))))

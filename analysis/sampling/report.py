@@ -1,0 +1,78 @@
+"""Printers of samples: a table for the terminal, a tree for JSON."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from discotrace.analysis.labels import ACTION_LABELS, PART_LABELS, RATE_LABELS
+from discotrace.analysis.report import JSON_SCHEMA
+from discotrace.analysis.sampling.choice import UNIT_WINDOWS
+from discotrace.analysis.sampling.estimate import CONFIDENCE, SLOWDOWN, Estimate, figures_of, interval_of
+from discotrace.analysis.sampling.run import Sampled
+from discotrace.analysis.text import figure
+
+
+def json_of(found: Sampled) -> dict[str, Any]:
+    """Everything as plain values with stable names, as of a replay; beside it ``low`` and ``high`` of each figure."""
+    first = found.estimates[0].outcome
+    return {
+        "schema": JSON_SCHEMA,
+        **{key: value for key, value in found.about.items() if key != "losses"},
+        "sample": {
+            "intervals": len(found.choice.firsts),
+            "interval_windows": UNIT_WINDOWS,
+            "first_windows": list(found.choice.firsts),
+            "seed": found.choice.seed,
+            "confidence": CONFIDENCE,
+        },
+        "remarks": found.remarks,
+        "results": [_result(one, figures_of(one.outcome, first)) for one in found.estimates],
+    }
+
+
+def _result(one: Estimate, figures: dict[str, float]) -> dict[str, Any]:
+    ends = {name: interval_of(one.half_widths[name], value) for name, value in figures.items()}
+    return asdict(one.outcome) | {
+        SLOWDOWN: figures[SLOWDOWN],
+        "low": {name: low for name, (low, _) in ends.items()},
+        "high": {name: high for name, (_, high) in ends.items()},
+    }
+
+
+def table_of(found: Sampled) -> Table:
+    """One column per system, each figure with half the width of its confidence interval."""
+    first = found.estimates[0].outcome
+    trace = found.about["trace"]
+    title = (
+        f"{trace['name']}: {len(found.choice.firsts)} intervals of {trace['rows']:,} records on "
+        f"{found.about['cpus']} CPUs, ± at {CONFIDENCE:.0%}"
+    )
+    table = Table(title=Text(title), title_justify="left", title_style="")
+    table.add_column("")
+    for one in found.estimates:
+        table.add_column(one.outcome.system, justify="right")
+    columns = [(figures_of(one.outcome, first), one.half_widths) for one in found.estimates]
+    for section in _sections(first.system):
+        for name, label in section.items():
+            if section is not _PARTS or any(figures[name] for figures, _ in columns):
+                cells = (f"{figure(figures[name])} ± {figure(half[name])}" for figures, half in columns)
+                table.add_row(label, *cells, style="bold" if section is _MAIN else None)
+        table.add_section()
+    return table
+
+
+_MAIN = {
+    "time_ms": "execution time, ms",
+    SLOWDOWN: "slowdown",
+    "kernel_percent": "kernel overhead, %",
+    "monitor_percent": "monitor overhead, %",
+    "remote_miss_ratio": "remote-miss ratio",
+}
+_PARTS = {f"{part}_ms": f"{label}, ms" for part, label in PART_LABELS.items()}
+_PARTS_OF_ACTIONS = {f"{action}_per_second": label for action, label in ACTION_LABELS.items()}
+
+
+def _sections(first: str) -> list[dict[str, str]]:
+    return [_MAIN, _PARTS, RATE_LABELS, _PARTS_OF_ACTIONS]

@@ -1,0 +1,126 @@
+"""A sampled replay from beginning to end: choose intervals, replay them under each system, estimate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from discotrace.analysis.configuration import Configuration
+from discotrace.analysis.provenance import of_counts, of_replay
+from discotrace.analysis.remarks import remarks
+from discotrace.analysis.run import SYSTEMS
+from discotrace.analysis.sampling.choice import INTERVALS, Choice, chosen
+from discotrace.analysis.sampling.estimate import Estimate, estimates
+from discotrace.analysis.sampling.pasts import Pasts, moves_pages
+from discotrace.analysis.sampling.pieces import Pieces, replay_pieces
+from discotrace.analysis.site import Site
+from discotrace.analysis.sweep.workers import Done, Failed, Lost, Task, Workers
+from discotrace.replay.machine import Machine
+from discotrace.tracegen.errors import ConfigError, DiscotraceError
+from discotrace.tracegen.reader import TraceReader
+
+PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
+PATIENCE = 60.0  # seconds to wait for news of workers
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How to sample. ``workers``: by whom; without any the intervals are replayed here, one after the other."""
+
+    window: int
+    intervals: int = INTERVALS
+    seed: int = 1
+    workers: Workers | None = None
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """What came of it. ``about`` as in a file of counts; ``choice``: the intervals."""
+
+    about: dict[str, Any]
+    choice: Choice
+    estimates: list[Estimate]
+    remarks: list[str]
+
+
+def sampled(
+    reader: TraceReader, pasts: Pasts, configuration: Configuration, systems: Sequence[str], asked: Asked, command: str
+) -> Sampled:
+    """Sample a trace. Raises ConfigError for what cannot be sampled, else as a replay does."""
+    machine = configuration.machine.for_trace(reader.meta.cpus)
+    check(machine, systems)
+    outline = pasts.outline(reader, lambda rows: None)
+    choice = chosen(outline.total_instructions, asked.window, asked.intervals, asked.seed)
+    tasks = [
+        Pieces(reader.source, pasts.folder, system, machine, asked.window, choice, choice.firsts) for system in systems
+    ]
+    disks = {task.system: pasts.past(reader, task.system, machine, outline).chronicle.disks for task in tasks}
+    tables = replayed(tasks, asked.workers)
+    about = {
+        **of_replay(reader, machine, configuration, command),
+        **of_counts(reader, systems, asked.window),
+    }
+    site = Site(machine, about["instances"], about["jobs"], about["runs_on"])
+    found = estimates(dict(zip(systems, tables, strict=True)), choice, site, configuration.prices, disks)
+    notes = remarks(about, [one.outcome for one in found]) + moved_pages(machine, found)
+    return Sampled(about, choice, found, notes)
+
+
+def replayed(tasks: Sequence[Pieces], workers: Workers | None) -> list[pl.DataFrame]:
+    """Counts of each task, in order, whoever replays its intervals."""
+    if workers is None:
+        return [_frame([replay_pieces(task, lambda rows: None)]) for task in tasks]
+    with workers:
+        parts = [task.split(-(-2 * workers.count // len(tasks))) for task in tasks]
+        given = {Task(replay_pieces, part): part for of_task in parts for part in of_task}
+        results = _carried_out(list(given), workers)
+    by_part = {id(task.argument): result for task, result in results.items()}
+    return [_frame([by_part[id(part)] for part in of_task]) for of_task in parts]
+
+
+def _carried_out(tasks: list[Task], workers: Workers) -> dict[Task, pa.Table]:
+    """Have tasks carried out. Raises what a task raises, DiscotraceError if a worker dies."""
+    waiting = list(reversed(tasks))
+    results: dict[Task, pa.Table] = {}
+    while len(results) < len(tasks):
+        while waiting and workers.room > 0:
+            workers.submit(waiting.pop())
+        for news in workers.news(PATIENCE):
+            if isinstance(news, Done):
+                results[news.task] = news.result
+            elif isinstance(news, Failed):
+                raise news.fault
+            elif isinstance(news, Lost):
+                raise DiscotraceError(f"a worker died: {news.why}; have fewer")
+    return results
+
+
+def _frame(tables: list[pa.Table]) -> pl.DataFrame:
+    frame = pl.from_arrow(pa.concat_tables([table.combine_chunks() for table in tables], promote_options="default"))
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+def check(machine: Machine, systems: Sequence[str]) -> None:
+    """Raises ConfigError for what cannot be sampled."""
+    if not systems:
+        raise ConfigError(f"no system to replay under; known: {', '.join(SYSTEMS)}")
+    for system in systems:
+        if system not in SYSTEMS:
+            raise ConfigError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
+    if machine.vm.count > 1:
+        raise ConfigError("a sample is of one virtual machine: replay all of the trace, or leave out --vms")
+    if machine.memory.page_kib != PAGE_KIB:
+        raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
+
+
+def moved_pages(machine: Machine, found: Sequence[Estimate]) -> list[str]:
+    """A line if pages move under a system: what moved before an interval is not known in it."""
+    if not any(moves_pages(one.outcome.system, machine) for one in found):
+        return []
+    return [
+        f"each interval begins with pages where they were first touched: moves by policy {machine.placement.policy} "
+        "before it are not known (docs/scaling.md)"
+    ]

@@ -1,0 +1,180 @@
+"""A replay that begins in the middle of a trace.
+
+What memory holds there is taken from the trace's outline and the system's chronicle, as far as the piece to come uses
+it: the frames of its pages, files in memory, segments, services and locks. Each page is then read once by each virtual
+CPU that had touched it before, which fills second-level TLBs; caches and TLBs are otherwise cold, so the first rows of
+a piece are to warm them and not to be counted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from discotrace.replay.buffer_cache import FilePage
+from discotrace.replay.chronicle import Chronicle, code_of
+from discotrace.replay.engine import Replay
+from discotrace.replay.guest import Recalled
+from discotrace.replay.mappings import PAGE_TABLE_KEY
+from discotrace.replay.system import System
+from discotrace.tracegen.outline import Outline, Scanner
+from discotrace.tracegen.schema import KERNEL_BASE, Kind, Rows, TraceMeta, rows_from_records
+
+I64 = npt.NDArray[np.int64]
+PAGE_SHIFT = 12
+ENTRY_SHIFT = 2  # log2 of the bytes of an entry of a page table
+REFERENCES = (Kind.FETCH, Kind.LOAD, Kind.STORE)
+TOUCHING = (*REFERENCES, Kind.ZERO_PAGE, Kind.RESIDENT, Kind.PRIVILEGED)  # rows that may map pages, or name files
+
+
+@dataclass(frozen=True)
+class Touches:
+    """Touches of pages by virtual CPUs: the row, who, and the page."""
+
+    row: I64
+    vcpu: I64
+    asid: I64
+    key: I64
+    vpn: I64
+
+    def part(self, which: I64) -> "Touches":
+        """Some of them."""
+        return Touches(self.row[which], self.vcpu[which], self.asid[which], self.key[which], self.vpn[which])
+
+
+def touches_of(row: I64, rows: Rows, kinds: Sequence[int]) -> Touches:
+    """The pages that rows of some kinds touch, one after the other."""
+    is_touch = np.isin(rows.kind, kinds)
+    row, rows = row[is_touch], Rows._make(column[is_touch] for column in rows)
+    shift = np.uint64(PAGE_SHIFT)
+    size = np.where(rows.kind == Kind.PRIVILEGED, 1, np.maximum(rows.size, 1)).astype(np.uint64)
+    first = rows.vaddr >> shift
+    count = ((rows.vaddr + size - np.uint64(1) >> shift) - first).astype(np.int64) + 1
+    of = np.repeat(np.arange(len(row)), count)
+    further = np.arange(len(of)) - np.repeat(np.cumsum(count) - count, count)
+    vpn = first[of].astype(np.int64) + further
+    key = np.where(rows.vaddr[of] < np.uint64(KERNEL_BASE), rows.asid[of], 0).astype(np.int64)
+    return Touches(row[of], rows.vcpu[of].astype(np.int64), rows.asid[of].astype(np.int64), key, vpn)
+
+
+class Past:
+    """What is known of a trace under a system, in the form in which pieces ask for it."""
+
+    def __init__(self, outline: Outline, chronicle: Chronicle) -> None:
+        self.outline = outline
+        self.chronicle = chronicle
+        touches = touches_of(outline.row, outline.rows, REFERENCES)
+        code = code_of(touches.key, touches.vpn)
+        order = np.lexsort((touches.row, code))
+        self._code = code[order]
+        self._touches = touches.part(order)
+
+    def touches_before(self, row: int, mapped: I64) -> Touches:
+        """First touches before a row of pages at these places of the chronicle, since they were mapped, in order."""
+        code = self.chronicle.page_code[mapped]
+        first = np.searchsorted(self._code, code, side="left")
+        count = np.searchsorted(self._code, code, side="right") - first
+        places = np.repeat(first - np.cumsum(count) + count, count) + np.arange(count.sum())
+        since = np.repeat(self.chronicle.page_row[mapped], count)
+        found = places[(self._touches.row[places] >= since) & (self._touches.row[places] < row)]
+        return self._touches.part(found[np.argsort(self._touches.row[found], kind="stable")])
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a trace: ``rows`` from mark ``mark`` of its outline on, and the ``trail`` of the rows before it, from
+    mark ``trail_mark`` on."""
+
+    trail_mark: int
+    trail: Rows
+    mark: int
+    rows: Rows
+
+
+def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past) -> Replay:
+    """A replay of a new system that has all before the rows of a piece behind it, and is about to replay them."""
+    outline, row = past.outline, past.outline.row_of(piece.trail_mark)
+    system.hold_segments(*_segments(outline, meta, row))
+    system.deal_from(past.chronicle.dealt_at(row))
+    system.memory.begin_in_use(past.chronicle.fresh_at(row, system.machine.nodes), past.chronicle.freed_at(row))
+    for guest in system.guests:
+        guest.begin_with(lambda page: _recall(system, past.chronicle, row, page))
+    mapped = past.chronicle.pages_at(row, *_pages_of(piece, meta, past))
+    touched = past.touches_before(row, mapped)
+    _map(system, past.chronicle, mapped)
+    replay = Replay(meta, system, window)
+    for rows in (_reads(touched), piece.trail, _inside(outline, piece.mark)):
+        replay.feed(rows)
+    replay.begin_at(outline.row_of(piece.mark), int(outline.instructions[piece.mark]))
+    return replay
+
+
+def _recall(system: System, chronicle: Chronicle, row: int, page: FilePage) -> Recalled:
+    """How a page of a file came into memory before a row, if it is there; its frame is the next to be given."""
+    place = chronicle.file_page_at(row, page)
+    if place is None:
+        return Recalled.NO
+    system.memory.next_is(int(chronicle.file_node[place]), int(chronicle.file_index[place]))
+    return Recalled.AS_WRITTEN if chronicle.file_written[place] < row else Recalled.AS_READ
+
+
+def _segments(outline: Outline, meta: TraceMeta, row: int) -> tuple[list[int], list[int]]:
+    """Segments that hold before a row by a MAP, and those that held from the beginning and do not any more."""
+    before = outline.row < row
+    kind, arg = outline.kind[before], outline.arg[before]
+    gone = set(outline.asid[before][kind == Kind.PROCESS_EXIT].tolist())
+    ended = set(arg[kind == Kind.UNMAP].tolist())
+    ended |= {number for number, one in enumerate(meta.segments) if one.asid in gone}
+    mapped = [number for number in arg[kind == Kind.MAP].tolist() if number not in ended]
+    return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
+
+
+def _pages_of(piece: Piece, meta: TraceMeta, past: Past) -> tuple[I64, I64]:
+    """Keys and numbers of the pages that a piece touches, and of their page tables."""
+    scanner = Scanner(meta)
+    for stack in (0, 1):
+        scanner.stacks[stack] = (past.outline.services, past.outline.locks)[stack][piece.mark]
+    scanner.depth[:] = past.outline.depth[piece.mark]
+    kept, matters = scanner.scan(piece.rows)
+    first = Rows._make(column[kept[matters]] for column in piece.rows)
+    parts = [touches_of(np.arange(len(rows.kind)), rows, TOUCHING) for rows in (piece.trail, first)]
+    key, vpn = np.concatenate([one.key for one in parts]), np.concatenate([one.vpn for one in parts])
+    table = vpn >> (PAGE_SHIFT - ENTRY_SHIFT)
+    return np.concatenate([key, key + PAGE_TABLE_KEY]), np.concatenate([vpn, table])
+
+
+def _map(system: System, chronicle: Chronicle, mapped: I64) -> None:
+    """Give pages the frames that they have."""
+    columns = chronicle.key[mapped], chronicle.vpn[mapped], chronicle.node[mapped], chronicle.index[mapped]
+    with system.now.uncounted():
+        for key, vpn, node, index in zip(*(column.tolist() for column in columns), strict=True):
+            system.memory.next_is(node, index)
+            system.map_page(key, vpn, vpn << PAGE_SHIFT)
+            system.memory.next_is_any()
+
+
+def _reads(touched: Touches) -> Rows:
+    """A read of each page by each virtual CPU that had touched it."""
+    count = len(touched.row)
+    return Rows(
+        touched.vcpu.astype(np.uint16),
+        touched.asid.astype(np.uint32),
+        np.full(count, Kind.LOAD, np.uint8),
+        touched.vpn.astype(np.uint64) << np.uint64(PAGE_SHIFT),
+        np.ones(count, np.uint32),
+        np.zeros(count, np.uint32),
+    )
+
+
+def _inside(outline: Outline, mark: int) -> Rows:
+    """Rows that bring virtual CPUs into the services that they are in, with the locks that they hold."""
+    inside: list[tuple[int, int, int, int, int, int]] = []
+    for stacks, depth, kind in (
+        (outline.services[mark], outline.depth[mark, 0], Kind.ENTER),
+        (outline.locks[mark], outline.depth[mark, 1], Kind.LOCK),
+    ):
+        for vcpu, deep in enumerate(depth.tolist()):
+            asid = int(outline.running[mark, vcpu])
+            inside += [(vcpu, asid, kind, 0, 0, what) for what in stacks[vcpu, :deep].tolist()]
+    return rows_from_records(inside)

@@ -1,0 +1,70 @@
+"""The trail of a trace: the rows that decide what caches hold, some percent of all.
+
+In each chunk of ``MARK_ROWS`` rows the first fetch, load and store of each line by each virtual CPU, and the events of
+an outline. A replay of the trail alone leaves caches and memory much as a replay of all rows would.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from discotrace.tracegen.atomic import atomic_path, output_errors
+from discotrace.tracegen.schema import COLUMN_DTYPES, Rows
+
+I64 = npt.NDArray[np.int64]
+
+MARK_ROWS = 1 << 15  # rows of a chunk
+GROUP_CHUNKS = 32  # of which the trails are one row group
+_ROW = "row"
+_COLUMNS = [pa.field(name, pa.from_numpy_dtype(dtype)) for name, dtype in COLUMN_DTYPES.items()]
+_SCHEMA = pa.schema([pa.field(_ROW, pa.int64()), *_COLUMNS])
+
+
+class TrailWriter:
+    """Takes the trail chunk by chunk."""
+
+    def __init__(self, file: pq.ParquetWriter) -> None:
+        self._file = file
+        self._chunks: list[tuple[I64, Rows]] = []
+
+    def add(self, numbers: I64, rows: Rows) -> None:
+        """The trail of the next chunk, and the numbers of its rows in the trace."""
+        self._chunks.append((numbers, rows))
+        if len(self._chunks) == GROUP_CHUNKS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what has been taken."""
+        if self._chunks:
+            columns = zip(*((numbers, *rows) for numbers, rows in self._chunks), strict=True)
+            self._file.write_table(pa.Table.from_arrays([np.concatenate(parts) for parts in columns], schema=_SCHEMA))
+        self._chunks = []
+
+
+@contextmanager
+def writing_trail(path: str | os.PathLike[str]) -> Iterator[TrailWriter]:
+    """Writes a trail to a file, whole or not at all. Raises OutputError."""
+    with (
+        atomic_path(path) as temporary,
+        output_errors(path),
+        pq.ParquetWriter(temporary, _SCHEMA, compression="zstd", use_dictionary=["vcpu", "asid", "kind"]) as file,
+    ):
+        writer = TrailWriter(file)
+        yield writer
+        writer.flush()
+
+
+def read_trail(path: str | os.PathLike[str], start: int, stop: int) -> tuple[I64, Rows]:
+    """The trail of the rows from ``start`` to ``stop`` (exclusive) of a trace, and their numbers in it."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        ranges = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
+        groups = [group for group, one in enumerate(ranges) if one.min < stop and start <= one.max]
+        table = file.read_row_groups(groups) if groups else _SCHEMA.empty_table()
+    numbers = table[_ROW].to_numpy()
+    part = slice(*np.searchsorted(numbers, [start, stop]))
+    return numbers[part], Rows(*(table[name].to_numpy()[part] for name in COLUMN_DTYPES))
