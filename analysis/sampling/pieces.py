@@ -1,7 +1,7 @@
 """Replays of intervals of a trace: tasks that know nothing of each other."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +36,7 @@ class Pieces:
     def split(self, parts: int) -> "list[Pieces]":
         """The same as so many tasks, or as many as there are intervals."""
         groups = [group for group in np.array_split(self.firsts, parts) if len(group)]
-        return [
-            Pieces(
-                self.source,
-                self.folder,
-                self.system,
-                self.machine,
-                self.window,
-                self.choice,
-                tuple(int(first) for first in group),
-            )
-            for group in groups
-        ]
+        return [replace(self, firsts=tuple(group.tolist())) for group in groups]
 
 
 def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:

@@ -22,6 +22,7 @@ from discotrace.tracegen.errors import ConfigError, DiscotraceError
 from discotrace.tracegen.reader import TraceReader
 
 PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
+TASKS_PER_WORKER = 2  # so that no worker waits long for the others at the end
 PATIENCE = 60.0  # seconds to wait for news of workers
 
 
@@ -73,11 +74,10 @@ def replayed(tasks: Sequence[Pieces], workers: Workers | None) -> list[pl.DataFr
     if workers is None:
         return [_frame([replay_pieces(task, lambda rows: None)]) for task in tasks]
     with workers:
-        parts = [task.split(-(-2 * workers.count // len(tasks))) for task in tasks]
-        given = {Task(replay_pieces, part): part for of_task in parts for part in of_task}
-        results = _carried_out(list(given), workers)
-    by_part = {id(task.argument): result for task, result in results.items()}
-    return [_frame([by_part[id(part)] for part in of_task]) for of_task in parts]
+        parts = -(-TASKS_PER_WORKER * workers.count // len(tasks))
+        given = [[Task(replay_pieces, part) for part in task.split(parts)] for task in tasks]
+        results = _carried_out([part for of_task in given for part in of_task], workers)
+    return [_frame([results[part] for part in of_task]) for of_task in given]
 
 
 def _carried_out(tasks: list[Task], workers: Workers) -> dict[Task, pa.Table]:

@@ -1,5 +1,7 @@
 """Which intervals are chosen."""
 
+from itertools import pairwise
+
 import pytest
 
 from discotrace.analysis.sampling.choice import UNIT_WINDOWS, chosen
@@ -12,7 +14,7 @@ def test_intervals_lie_at_equal_distances_and_inside_the_trace() -> None:
     windows = 10 * UNIT_WINDOWS * 25
     firsts = chosen(windows * WINDOW, WINDOW, 25, seed=7).firsts
     assert len(firsts) == 25
-    assert {after - before for before, after in zip(firsts, firsts[1:], strict=False)} == {10 * UNIT_WINDOWS}
+    assert {after - before for before, after in pairwise(firsts)} == {10 * UNIT_WINDOWS}
     assert firsts[0] >= 0
     assert firsts[-1] + UNIT_WINDOWS <= windows
 

@@ -1,0 +1,63 @@
+"""discotrace replay --sample."""
+
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tests.cli.running import Ended, run
+
+TRACE = str(Path(__file__).parents[2] / "traces" / "pmake-generated.parquet")
+SAMPLE = ("--sample", "--sample-intervals", "5", "--window", "250000", "--system", "native")
+
+
+@pytest.fixture(scope="module")
+def pasts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pasts")
+
+
+def sampled(pasts: Path, *options: str) -> Ended:
+    with patch("discotrace.cli.sampled.pasts_folder", return_value=pasts):
+        return run("replay", TRACE, *SAMPLE, *options)
+
+
+def test_json_has_an_interval_for_each_figure(pasts: Path) -> None:
+    tree = json.loads(sampled(pasts, "--json").out)
+    result = tree["results"][0]
+    assert tree["sample"]["intervals"] == len(tree["sample"]["first_windows"]) == 5
+    assert result["low"]["time_ms"] < result["time_ms"] < result["high"]["time_ms"]
+    assert set(result["low"]) == set(result["high"]) >= {"remote_miss_ratio", "l2_miss_percent", "idle_ms"}
+
+
+def test_the_table_says_how_sure_it_is(pasts: Path) -> None:
+    ended = sampled(pasts)
+    assert ended.code == 0
+    assert "5 intervals of 4,203,373 records" in ended.out
+    assert "±" in ended.out
+
+
+def test_the_same_seed_gives_the_same_answer_whoever_replays(pasts: Path) -> None:
+    one, two, other = (
+        json.loads(sampled(pasts, "--json", *options).out)["results"]
+        for options in ((), ("--workers", "2"), ("--sample-seed", "2"))
+    )
+    assert one == two
+    assert one != other
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--output", "counts.parquet"), "--sample cannot be had with --output"),
+        (("--vms", "2"), "one virtual machine"),
+        (("--set", "memory.page_kib=16"), "pages of 4 KiB"),
+        (("--sample-intervals", "500"), "too few for 500"),
+        (("--sample-intervals", "2"), "too few to tell"),
+    ],
+)
+def test_what_cannot_be_is_one_line(pasts: Path, options: tuple[str, ...], message: str) -> None:
+    ended = sampled(pasts, *options)
+    assert ended.code == 2
+    assert message in ended.err
+    assert ended.err.count("\n") == 1
