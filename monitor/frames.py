@@ -37,14 +37,20 @@ class MonitorFrames:
 
     def new(self) -> int:
         """A frame for the row's CPU, where the policy wants it. Raises ConfigError when the machine is full."""
+        slot = self.memory.given()
+        if slot is None:
+            slot = self._deal()
+        self.now.count(Event.FRAMES_ALLOCATED)
+        return self._begin(slot)
+
+    def _deal(self) -> int:
         wanted = self._policy.place(self.dealt, self.now.cpu // self.machine.cpu.per_node)
         self.dealt += 1
         slot = self.memory.allocate(wanted)
         while slot is None:
             self._take_one_back()
             slot = self.memory.allocate(wanted)
-        self.now.count(Event.FRAMES_ALLOCATED)
-        return self._begin(slot)
+        return slot
 
     def new_on(self, node: int) -> int | None:
         """A frame of this node; None if it has none free."""

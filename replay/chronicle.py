@@ -26,7 +26,6 @@ I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
 
 BATCH_ROWS = 1 << 14  # of an outline that are replayed in one go
-RECENTLY_FREED = 4096  # frames that are known to be free where a replay begins, so that it uses those first
 _FILE_SHIFT = _NODE_SHIFT = 32
 _KEY_FACTOR = np.uint64(0xC2B2_AE3D_27D4_EB4F)
 
@@ -97,16 +96,17 @@ class Chronicle:
             np.maximum.at(used, node[before], index[before] + 1)
         return [int(count) for count in used]
 
-    def freed_at(self, row: int) -> list[tuple[int, int]]:
-        """Frames (node, index) that are free again before a row, the last freed last; not all of them."""
+    def freed_at(self, row: int, nodes: int) -> list[list[int]]:
+        """Indices of the frames of each node that are free again before a row, the last freed last."""
         rows, places = self._by_end
-        stop = int(np.searchsorted(rows, row))
-        recent = places[max(0, stop - RECENTLY_FREED) : stop]
+        ended = places[: int(np.searchsorted(rows, row))][::-1]
         of_pages = self._frame[(self.page_row < row) & (row <= self.page_until)]
         of_files = self._file_frame[(self.file_row < row) & (row <= self.file_until)]
-        free = recent[~np.isin(self._frame[recent], np.concatenate([of_pages, of_files]))]
-        last_first = dict.fromkeys(zip(self.node[free[::-1]].tolist(), self.index[free[::-1]].tolist(), strict=True))
-        return list(reversed(last_first))
+        frames, first = np.unique(self._frame[ended], return_index=True)
+        is_free = ~np.isin(frames, np.concatenate([of_pages, of_files]))
+        last_first = frames[is_free][np.argsort(first[is_free])][::-1]
+        of_node, index = last_first >> _NODE_SHIFT, last_first & (1 << _NODE_SHIFT) - 1
+        return [index[of_node == node].tolist() for node in range(nodes)]
 
     @cached_property
     def _frame(self) -> I64:
@@ -174,25 +174,28 @@ def chronicle_of(system: System, meta: TraceMeta, parts: Iterable[Part]) -> Chro
 def _sorted(journal: Journal, numbers: I64, disks: I64) -> Chronicle:
     """The journal as a chronicle. Row ``r`` of the replay is row ``numbers[r]`` of the trace."""
     row, key, vpn, node, index = columns(journal.pages, 5)
-    file_row, file, page, file_until, file_written, *file_frame = columns(journal.files, 7)
+    file_row, file, page, file_until, file_written, file_node, file_index = columns(journal.files, 7)
     dealt_row, dealt = columns(journal.dealt, 2)
     code, file_code = code_of(key, vpn), file << _FILE_SHIFT | page
     order, file_order = np.lexsort((row, code)), np.lexsort((file_row, file_code))
     until = np.array(journal.pages_until, np.int64)
-    pages = (column[order] for column in (key, vpn, node, index))
     return Chronicle(
-        code[order],
-        numbers[row[order]],
-        _in_trace(numbers, until[order]),
-        *pages,
-        file_code[file_order],
-        numbers[file_row[file_order]],
-        _in_trace(numbers, file_until[file_order]),
-        _in_trace(numbers, file_written[file_order]),
-        *(column[file_order] for column in file_frame),
-        numbers[dealt_row],
-        dealt,
-        disks,
+        page_code=code[order],
+        page_row=numbers[row[order]],
+        page_until=_in_trace(numbers, until[order]),
+        key=key[order],
+        vpn=vpn[order],
+        node=node[order],
+        index=index[order],
+        file_code=file_code[file_order],
+        file_row=numbers[file_row[file_order]],
+        file_until=_in_trace(numbers, file_until[file_order]),
+        file_written=_in_trace(numbers, file_written[file_order]),
+        file_node=file_node[file_order],
+        file_index=file_index[file_order],
+        dealt_row=numbers[dealt_row],
+        dealt=dealt,
+        disks=disks,
     )
 
 

@@ -1,6 +1,6 @@
 """Machine memory: the frames of every node. ``docs/model.md`` section 2."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from discotrace.replay.machine import Machine
@@ -37,12 +37,12 @@ class MachineMemory:
         self._reclaimed: list[list[int]] = [[] for _ in range(machine.nodes)]
         self._slots: dict[tuple[int, int], int] = {}  # of frames that were in use before the replay began
         self._next: tuple[int, int] | None = None
+        self._idle: list[list[int]] = [[] for _ in range(machine.nodes)]  # indices freed before the replay began
 
-    def begin_in_use(self, used: Sequence[int], freed: Iterable[tuple[int, int]]) -> None:
-        """Begin as if so many frames of each node had been handed out, and these (node, index) freed, the last last."""
+    def begin_in_use(self, used: Sequence[int], freed: Sequence[list[int]]) -> None:
+        """Begin as if so many frames of each node had been handed out, and these freed again: indices, the last last."""
         self._used = list(used)
-        for node, index in freed:
-            self._free[node].append(self._slot_of(node, index))
+        self._idle = [list(indices) for indices in freed]
 
     def next_is(self, node: int, index: int) -> None:
         """The next page gets this frame, which was in use before the replay began, wherever it is wanted."""
@@ -52,12 +52,13 @@ class MachineMemory:
         """The next page gets any frame."""
         self._next = None
 
+    def given(self) -> int | None:
+        """Slot of the frame that the next page gets by ``next_is``; None if there is none, or another page has it."""
+        place, self._next = self._next, None
+        return None if place is None or place in self._slots else self._slot_of(*place)
+
     def allocate(self, wanted: int) -> int | None:
         """Slot of a free frame on the wanted node, or on the nearest that has one; None if there is none at all."""
-        if self._next is not None:
-            place, self._next = self._next, None
-            if place not in self._slots:
-                return self._slot_of(*place)
         slot = self.allocate_on(wanted)
         others = iter(sorted(range(self._machine.nodes), key=lambda node: (abs(node - wanted), node)))
         while slot is None and (node := next(others, None)) is not None:
@@ -68,6 +69,10 @@ class MachineMemory:
         """Slot of a free frame of a node, None if it has none."""
         if self._free[node]:
             return self._free[node].pop()
+        while self._idle[node]:
+            index = self._idle[node].pop()
+            if (node, index) not in self._slots:
+                return self._slot_of(node, index)
         if self._used[node] < self._machine.frames_per_node:
             self._used[node] += 1
             return self._new_slot(node, self._used[node] - 1)

@@ -52,6 +52,18 @@ class NativeSystem(System):
 
     def take(self, vm: int, category: str) -> int:
         """A frame by the OS's own placement."""
+        slot = self._memory.given()
+        if slot is None:
+            slot = self._deal(vm)
+        self.hardware.know_frames(self._memory.frames)
+        self.now.count(Event.FRAMES_ALLOCATED)
+        self._category[slot] = category
+        self.meter.guest_page(category, 1)
+        self.meter.frame(None, category)
+        return slot
+
+    def _deal(self, vm: int) -> int:
+        """A frame for the row's CPU, where the placement wants it."""
         node = self._place(self._dealt, self.now.cpu // self.machine.cpu.per_node, self.machine.nodes)
         self._dealt += 1
         slot = self._memory.allocate(node)
@@ -62,11 +74,6 @@ class NativeSystem(System):
                 f"out of memory: all {self.machine.nodes} nodes of {self.machine.memory.mib_per_node} MiB are full; "
                 "give more with --set memory.mib_per_node=..."
             )
-        self.hardware.know_frames(self._memory.frames)
-        self.now.count(Event.FRAMES_ALLOCATED)
-        self._category[slot] = category
-        self.meter.guest_page(category, 1)
-        self.meter.frame(None, category)
         return slot
 
     def take_bare(self, vm: int, category: str) -> int:

@@ -96,16 +96,20 @@ def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past
     """A replay of a new system that has all before the rows of a piece behind it, and is about to replay them."""
     outline, row = past.outline, past.outline.row_of(piece.trail_mark)
     system.hold_segments(*_segments(outline, meta, row))
-    system.deal_from(past.chronicle.dealt_at(row))
-    system.memory.begin_in_use(past.chronicle.fresh_at(row, system.machine.nodes), past.chronicle.freed_at(row))
+    nodes = system.machine.nodes
+    system.memory.begin_in_use(past.chronicle.fresh_at(row, nodes), past.chronicle.freed_at(row, nodes))
     for guest in system.guests:
         guest.begin_with(lambda page: _recall(system, past.chronicle, row, page))
-    mapped = past.chronicle.pages_at(row, *_pages_of(piece, meta, past))
+    wired = _wired(outline, row)
+    mapped = past.chronicle.pages_at(row, *_pages_of(piece, wired, meta, past))
     touched = past.touches_before(row, mapped)
     _map(system, past.chronicle, mapped)
     replay = Replay(meta, system, window)
-    for rows in (_reads(touched), piece.trail, _inside(outline, piece.mark)):
-        replay.feed(rows)
+    replay.feed(wired)
+    replay.feed(_reads(touched))
+    system.deal_from(past.chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
+    replay.feed(piece.trail)
+    replay.feed(_inside(outline, piece.mark))
     replay.begin_at(outline.row_of(piece.mark), int(outline.instructions[piece.mark]))
     return replay
 
@@ -130,7 +134,14 @@ def _segments(outline: Outline, meta: TraceMeta, row: int) -> tuple[list[int], l
     return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
 
 
-def _pages_of(piece: Piece, meta: TraceMeta, past: Past) -> tuple[I64, I64]:
+def _wired(outline: Outline, row: int) -> Rows:
+    """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
+    places = np.flatnonzero((outline.kind == Kind.PRIVILEGED) & (outline.row < row))
+    last = {int(outline.vcpu[place]): place for place in places.tolist()}
+    return Rows._make(column[sorted(last.values())] for column in outline.rows)
+
+
+def _pages_of(piece: Piece, wired: Rows, meta: TraceMeta, past: Past) -> tuple[I64, I64]:
     """Keys and numbers of the pages that a piece touches, and of their page tables."""
     scanner = Scanner(meta)
     for stack in (0, 1):
@@ -138,7 +149,7 @@ def _pages_of(piece: Piece, meta: TraceMeta, past: Past) -> tuple[I64, I64]:
     scanner.depth[:] = past.outline.depth[piece.mark]
     kept, matters = scanner.scan(piece.rows)
     first = Rows._make(column[kept[matters]] for column in piece.rows)
-    parts = [touches_of(np.arange(len(rows.kind)), rows, TOUCHING) for rows in (piece.trail, first)]
+    parts = [touches_of(np.arange(len(rows.kind)), rows, TOUCHING) for rows in (wired, piece.trail, first)]
     key, vpn = np.concatenate([one.key for one in parts]), np.concatenate([one.vpn for one in parts])
     table = vpn >> (PAGE_SHIFT - ENTRY_SHIFT)
     return np.concatenate([key, key + PAGE_TABLE_KEY]), np.concatenate([vpn, table])

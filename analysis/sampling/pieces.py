@@ -18,7 +18,7 @@ from discotrace.tracegen.errors import TraceError
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.trail import read_trail
 
-TRAIL_CHUNKS = 80  # chunks before an interval whose trail warms its caches; docs/scaling.md has what fewer cost
+TRAIL_CHUNKS = 60  # chunks before an interval whose trail warms its caches; docs/scaling.md has what fewer cost
 
 
 @dataclass(frozen=True)
