@@ -40,7 +40,7 @@ class MachineMemory:
         self._idle: list[list[int]] = [[] for _ in range(machine.nodes)]  # indices freed before the replay began
 
     def begin_in_use(self, used: Sequence[int], freed: Sequence[list[int]]) -> None:
-        """Begin as if so many frames of each node had been handed out, and these freed again: indices, the last last."""
+        """Begin as if so many frames of each node had been handed out, and these indices freed, the last last."""
         self._used = list(used)
         self._idle = [list(indices) for indices in freed]
 

@@ -117,10 +117,10 @@ def check(machine: Machine, systems: Sequence[str]) -> None:
 
 
 def moved_pages(machine: Machine, found: Sequence[Estimate]) -> list[str]:
-    """A line if pages move under a system: what moved before an interval is not known in it."""
+    """A line if pages move under a system: what moved before an interval is known nearly."""
     if not any(moves_pages(one.outcome.system, machine) for one in found):
         return []
     return [
-        f"each interval begins with pages where they were first touched: moves by policy {machine.placement.policy} "
-        "before it are not known (docs/scaling.md)"
+        f"an interval begins with pages where policy {machine.placement.policy} has moved them by the misses of the "
+        "trail alone, and without copies of them (docs/scaling.md)"
     ]
