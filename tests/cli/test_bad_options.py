@@ -185,7 +185,7 @@ def test_a_machine_that_this_computer_cannot_hold_is_refused(sample: str, monkey
     def replay_systems(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("discotrace.analysis.run.replay_systems", replay_systems)
+    monkeypatch.setattr("discotrace.analysis.replayed.replay_systems", replay_systems)
     assert_refused(run("replay", sample), "not enough memory")
 
 

@@ -119,7 +119,10 @@ def test_jobs_of_a_queueing_system(
         path = tmp_path / name
         path.write_text(text.format(python=sys.executable, folder=str(tmp_path)))
         path.chmod(0o755)
-    assert_refused(run("sweep", trace, *AXES, "--on", "slurm", "--workers", "1"), "sbatch is not on this computer")
+    assert_refused(
+        run("sweep", trace, *AXES, "-o", str(tmp_path / "s"), "--on", "slurm", "--workers", "1"),
+        "sbatch is not on this computer",
+    )
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     arguments = ("sweep", trace, *AXES, "-o", str(tmp_path / "swept"), "--on", "slurm", "--workers", "1")
     assert_refused(run(*arguments), "--on slurm: You must specify how much cores and memory", "jobqueue.yaml")

@@ -25,7 +25,6 @@ def cases_with_another_machine(draw: st.DrawFn) -> tuple[Case, Machine, Machine]
     return case, mine, Machine.from_tables(tables | {"disks": case.tables["disks"]})
 
 
-@hypothesis.settings(max_examples=300)
 @hypothesis.given(cases_with_another_machine())
 def test_keys_that_do_not_decide_change_nothing(drawn: tuple[Case, Machine, Machine]) -> None:
     case, mine, other = drawn
