@@ -5,7 +5,7 @@
 Prints Markdown tables. The first: the command `discotrace sweep` from an empty folder, kernels compiled before, and
 `discotrace replay` of one system and of both as whole processes, each measured once a round, in turns; medians. The
 second: the replays of the sweep by two processes, by two threads of one process, one after the other, and each by
-itself without sharing anything.
+itself without sharing anything. The third: replays that differ in their caches alone, side by side behind one front.
 """
 
 import argparse
@@ -14,17 +14,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from discotrace.analysis.sweep.counting import Counting, count
 from discotrace.analysis.sweep.execute import tasks_of
 from discotrace.analysis.sweep.local import LocalWorkers
 from discotrace.analysis.sweep.plan import planned
-from discotrace.analysis.sweep.spec import spec_of
+from discotrace.analysis.sweep.spec import WINDOW, spec_of
 from discotrace.analysis.sweep.warm import warm
 from discotrace.analysis.sweep.workers import Done, Failed, Lost, Task
+
+Label = TypeVar("Label")
 
 TRACE = str(Path(__file__).parents[1] / "traces" / "pmake.parquet")
 STRUCTURE = {
@@ -34,6 +37,7 @@ STRUCTURE = {
 }
 PRICES = {"memory.remote_ns": "300:1200:100"}
 SYSTEMS = ("native", "disco")
+SIDE_BY_SIDE = (1, 2, 4, 8)
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -52,9 +56,9 @@ def swept(trace: str, workers: int) -> None:
         command("sweep", trace, *axes, "--workers", str(workers), "-o", folder)
 
 
-def in_turns(lines: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def in_turns(lines: Mapping[Label, Callable[[], object]], rounds: int) -> dict[Label, float]:
     """The median of each, in seconds."""
-    found: dict[str, list[float]] = {label: [] for label in lines}
+    found: dict[Label, list[float]] = {label: [] for label in lines}
     for _ in range(rounds):
         for label, work in lines.items():
             found[label].append(seconds(work))
@@ -76,6 +80,22 @@ def by_processes(tasks: list[Counting], processes: int) -> None:
             for news in workers.news(60):
                 assert not isinstance(news, Failed | Lost), news
                 given -= isinstance(news, Done)
+
+
+def print_side_by_side(trace: str, rounds: int) -> None:
+    """So many second-level caches behind one front, on one thread; natively, and where the monitor moves no page."""
+    sizes = {"l2.size_kib": "256,512,1024,2048", "l2.ways": "1,2", "placement.policy": "first-touch"}
+    plan = planned(spec_of({"traces": [trace], "systems": list(SYSTEMS), "set": sizes}))
+    lines = {
+        (system, number): Counting(tuple(one for one in plan.replays if one.system == system)[:number], WINDOW, None)
+        for system in SYSTEMS
+        for number in SIDE_BY_SIDE
+    }
+    found = in_turns({key: lambda task=task: by_threads([task], 1) for key, task in lines.items()}, rounds)  # type: ignore[misc]
+    print("\n| side by side | 1, s | 2, s | 4, s | 8, s | each of 8, of one by itself |\n|---|---|---|---|---|---|")
+    for system in SYSTEMS:
+        values = [found[system, number] for number in SIDE_BY_SIDE]
+        print(f"| {system} | {' | '.join(f'{value:.2f}' for value in values)} | {values[-1] / 8 / values[0]:.2f} |")
 
 
 def main() -> None:
@@ -117,6 +137,7 @@ def main() -> None:
     print("\n| the replays alone | s |\n|---|---|")
     for label, value in found.items():
         print(f"| {label} | {value:.1f} |", flush=True)
+    print_side_by_side(arguments.trace, arguments.rounds)
 
 
 if __name__ == "__main__":
