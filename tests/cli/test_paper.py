@@ -130,24 +130,31 @@ def traces(data: Path) -> list[Path]:
     return list(data.glob("traces/*.parquet"))
 
 
+def comparisons(data: Path) -> object:
+    """Those of a run from beginning to end."""
+    out, err = start(data).communicate(timeout=120)
+    assert err == b""
+    return json.loads(out)["comparisons"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> object:
+    return comparisons(tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_goes_on(tmp_path: Path, how: signal.Signals) -> None:
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, undisturbed: object, how: signal.Signals) -> None:
     """Stopped as soon as the trace is there: it is kept, and the answer is that of a run that was left alone."""
-    first = start(tmp_path / "stopped")
-    while not traces(tmp_path / "stopped") and first.poll() is None:
+    first = start(tmp_path)
+    while not traces(tmp_path) and first.poll() is None:
         time.sleep(0.01)
     os.kill(first.pid, how)
     assert first.communicate(timeout=60)[1] == (b"discotrace: interrupted\n" if how == signal.SIGINT else b"")
     assert first.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL)
-    made = {path: path.stat().st_mtime_ns for path in traces(tmp_path / "stopped")}
+    made = {path: path.stat().st_mtime_ns for path in traces(tmp_path)}
     assert len(made) == 1
-    answers = []
-    for folder in ("stopped", "whole"):
-        out, err = start(tmp_path / folder).communicate(timeout=120)
-        assert err == b""
-        answers.append(json.loads(out)["comparisons"])
-    assert answers[0] == answers[1]
-    assert {path: path.stat().st_mtime_ns for path in traces(tmp_path / "stopped")} == made
+    assert comparisons(tmp_path) == undisturbed
+    assert {path: path.stat().st_mtime_ns for path in traces(tmp_path)} == made
 
 
 def test_a_run_that_is_stopped_while_it_generates_leaves_no_half_trace(tmp_path: Path) -> None:

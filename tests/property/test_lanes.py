@@ -19,6 +19,7 @@ from tests.property.engine import as_dict, batches, memory_of
 from tests.property.traces import Case, cases, hierarchies
 from tests.unit.replay.driving import FILE_AT, Driven, disco, load, trace, trace_with_file
 
+EXAMPLES = hypothesis.settings().max_examples * 2 // 5  # each example replays several times
 STATIC = ("round-robin", "first-touch", "random")
 
 
@@ -51,6 +52,7 @@ def alone(case: Case, one: Machine) -> Replay:
 
 
 @hypothesis.given(shared_cases(), st.sampled_from([7, 1 << 20]))
+@hypothesis.settings(max_examples=EXAMPLES)
 def test_each_hierarchy_counts_what_it_counts_alone(shared: tuple[Case, list[Machine]], batch: int) -> None:
     case, machines = shared
     run = side_by_side(case, machines, batch)
@@ -64,6 +66,7 @@ def test_each_hierarchy_counts_what_it_counts_alone(shared: tuple[Case, list[Mac
 
 
 @hypothesis.given(shared_cases())
+@hypothesis.settings(max_examples=EXAMPLES)
 def test_each_hierarchy_counts_what_the_oracle_counts(shared: tuple[Case, list[Machine]]) -> None:
     case, machines = shared
     for one, counts in zip(machines, side_by_side(case, machines).finish_lanes(), strict=True):
@@ -74,6 +77,7 @@ def test_each_hierarchy_counts_what_the_oracle_counts(shared: tuple[Case, list[M
 
 
 @hypothesis.given(shared_cases())
+@hypothesis.settings(max_examples=EXAMPLES)
 def test_misses_of_pages_are_those_of_the_first_hierarchy(shared: tuple[Case, list[Machine]]) -> None:
     case, machines = shared
     together, by_itself = side_by_side(case, machines), alone(case, machines[0])

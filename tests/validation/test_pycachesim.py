@@ -5,7 +5,7 @@ up so that it does not matter:
 
 - pycachesim has no inclusion and no coherence: one CPU, ``l2.inclusive = false``;
 - it has one address space: references lie in KSEG0, which is not translated, so there are no loads of page tables; and
-  all in one page of 16 MiB, the first frame of the machine, so that an index by machine address is one by offset;
+  all in one page of 4 MiB, the first frame of the machine, so that an index by machine address is one by offset;
 - its stores that hit do not make the line the most recent (``Cache__store`` of its backend.c), ours do, as hardware
   does: only loads and fetches are compared;
 - it splits a reference that crosses lines and counts a miss for each line, as here.
@@ -23,7 +23,7 @@ from discotrace.tracegen.schema import KSEG0_START, Kind, Segment, TraceMeta, ro
 from tests.machines import machine
 from tests.property.engine import as_dict, replay
 
-PAGE_KIB = 16 * 1024
+PAGE_KIB = 4 * 1024
 REFERENCES = 10_000
 
 Reference = tuple[Kind, int, int]  # kind, offset in the page, bytes
