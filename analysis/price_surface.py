@@ -67,15 +67,15 @@ def surface(ledger: Ledger, prices: Prices, changes: Mapping[str, Floats], threa
     some = draw.integers(0, len(next(iter(varying.values()))), CHECKS)
     checks = {key: values[some] for key, values in varying.items()}
     expected = solved(checks, CHECKS)
+    nodes, figures = np.empty((0, len(varying))), np.empty((0, len(ALL_PARTS) + len(STALLS) + 1))
     for basis in (Basis(len(varying), degree) for degree in DEGREES):
         if basis.size > MOST_TERMS:
             return None
-        nodes = basis.nodes(NODES_PER_TERM * basis.size + MORE_NODES, draw)
-        coordinates = low + (nodes + 1) / 2 * (high - low)
-        found = solved(
-            {key: _coordinate(key, own) for key, own in zip(varying, coordinates.T, strict=True)}, len(nodes)
-        )
-        made = Surface(tuple(varying), low, high, Polynomial.fitted(basis, nodes, _as_figures(found)), 0.0)
+        more = basis.nodes(NODES_PER_TERM * basis.size + MORE_NODES - len(nodes), draw)
+        coordinates = low + (more + 1) / 2 * (high - low)
+        own = {key: _coordinate(key, values) for key, values in zip(varying, coordinates.T, strict=True)}
+        nodes, figures = np.vstack([nodes, more]), np.vstack([figures, _as_figures(solved(own, len(more)))])
+        made = Surface(tuple(varying), low, high, Polynomial.fitted(basis, nodes, figures), 0.0)
         error = _error(made.at(checks), expected)
         if error <= MARGIN * TOLERANCE:
             return replace(made, error=error)
