@@ -20,7 +20,7 @@ from discotrace.analysis.pricing import ALL_PARTS, STALLS, Floats
 TOLERANCE = 1e-3  # error of a time, as a share of the execution time, that is not exceeded as far as is checked
 MARGIN = 0.5  # share of the tolerance that may be used up where it is checked, for it is not checked everywhere
 CHECKS = 200  # solved vectors that nothing is fitted to
-DEGREES = (2, 3, 4, 5, 6, 8, 10)
+DEGREES = range(2, 11)
 MOST_TERMS = 500  # of a polynomial; with more, and as many nodes again, solving costs more than it saves
 NODES_PER_TERM, MORE_NODES = 2, 10
 SEED = 1
