@@ -4,6 +4,9 @@ Natively nobody asks the monitor's keys; a policy that moves no page asks no thr
 place. ``tests/property/test_decisive.py`` changes what is left out here, and counts the same.
 """
 
+import hashlib
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from discotrace.analysis.pricing import NATIVE
@@ -31,6 +34,20 @@ def decisive(system: str, machine: Machine) -> Tables:
         for table, values in machine.to_tables().items()
     }
     return {table: values for table, values in tables.items() if values}
+
+
+def policy_content(system: str, machine: Machine) -> str | None:
+    """What is in the file of a placement policy of the user's; of an installed one, its name; of a shipped one None."""
+    policy = machine.placement.policy
+    return None if system == NATIVE or is_shipped(policy) else _content(policy)
+
+
+@cache
+def _content(policy: str) -> str:
+    try:
+        return hashlib.sha256(Path(policy).read_bytes()).hexdigest()
+    except OSError:
+        return policy
 
 
 def _ignored(system: str, machine: Machine) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from discotrace.analysis.decisive import decisive
+from discotrace.analysis.decisive import decisive, policy_content
 from discotrace.analysis.keeping import digest, make_folder, sources_digest
 from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.run import new_system
@@ -12,6 +12,7 @@ from discotrace.replay import chronicle as chronicles
 from discotrace.replay.machine import Machine
 from discotrace.replay.piece import Past
 from discotrace.tracegen import outline as outlines
+from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.outline import Outline
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.trail import writing_trail
@@ -55,17 +56,34 @@ class Pasts:
 
         ``machine`` has its CPUs resolved.
         """
-        moves = moves_pages(system, machine)
-        tables = decisive(system, machine)
-        if not moves:
-            tables = {name: table for name, table in tables.items() if name not in OF_CPUS}
-        sources = sources_digest("discotrace.replay", "discotrace.monitor")
-        path = self._path(reader, f"{digest({'system': system, 'machine': tables, 'sources': sources})}.npz")
+        path = self._chronicle(reader, system, machine)
         if not path.exists():
+            moves = moves_pages(system, machine)
             parts = chronicles.parts_of_trail(of, self.trail(reader)) if moves else chronicles.parts_of(of)
             made = chronicles.chronicle_of(new_system(system, reader.meta, machine), reader.meta, parts)
             chronicles.save(path, made)
         return Past(of, chronicles.load(path))
+
+    def check(self, reader: TraceReader, system: str, machine: Machine) -> None:
+        """Raises ConfigError where outline and chronicle are not here: they were made by somebody who has another
+        folder, trace or placement policy."""
+        if self.missing_rows(reader) or not self._chronicle(reader, system, machine).exists():
+            raise ConfigError(
+                f"nothing is known here of {reader.source} under {system}: whoever replays intervals must see the same "
+                f"trace, the same placement policy and the folder {self.folder}"
+            )
+
+    def _chronicle(self, reader: TraceReader, system: str, machine: Machine) -> Path:
+        tables = decisive(system, machine)
+        if not moves_pages(system, machine):
+            tables = {name: table for name, table in tables.items() if name not in OF_CPUS}
+        made_from = {
+            "system": system,
+            "machine": tables,
+            "policy": policy_content(system, machine),
+            "sources": sources_digest("discotrace.replay", "discotrace.monitor"),
+        }
+        return self._path(reader, f"{digest(made_from)}.npz")
 
     def _path(self, reader: TraceReader, name: str) -> Path:
         sources = sources_digest("discotrace.tracegen")

@@ -42,10 +42,12 @@ class Pieces:
 def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
     """Replay intervals; their tidy counts, windows numbered as in a replay of the whole trace.
 
-    ``on_rows`` is told how many more rows are done. Raises TraceError, ConfigError as a replay does.
+    ``on_rows`` is told how many more rows are done. Raises TraceError, ConfigError as a replay does, ConfigError also
+    where ``folder`` has not what is to be known before.
     """
     pasts = Pasts(task.folder)
     with TraceReader(task.source) as reader:
+        pasts.check(reader, task.system, task.machine)
         past = pasts.past(reader, task.system, task.machine, pasts.outline(reader, lambda rows: None))
         tables = [_replayed(reader, pasts.trail(reader), past, task, first, on_rows) for first in task.firsts]
     return pa.concat_tables(tables)

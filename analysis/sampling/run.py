@@ -1,7 +1,10 @@
 """A sampled replay from beginning to end: choose intervals, replay them under each system, estimate."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -16,24 +19,25 @@ from discotrace.analysis.sampling.estimate import Estimate, estimates
 from discotrace.analysis.sampling.pasts import Pasts, moves_pages
 from discotrace.analysis.sampling.pieces import Pieces, replay_pieces
 from discotrace.analysis.site import Site
-from discotrace.analysis.sweep.workers import Done, Failed, Lost, Task, Workers
+from discotrace.analysis.sweep.together import all_done
+from discotrace.analysis.sweep.warm import warm
+from discotrace.analysis.sweep.workers import Task, Workers
 from discotrace.replay.machine import Machine
-from discotrace.tracegen.errors import ConfigError, DiscotraceError
+from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 
 PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
 TASKS_PER_WORKER = 2  # so that no worker waits long for the others at the end
-PATIENCE = 60.0  # seconds to wait for news of workers
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How to sample. ``workers``: by whom; without any the intervals are replayed here, one after the other."""
+    """How to sample. ``workers``: what starts them; None = intervals are replayed here, one after the other."""
 
     window: int
     intervals: int = INTERVALS
     seed: int = 1
-    workers: Workers | None = None
+    workers: Callable[[], Workers] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,9 @@ def sampled(
     check(machine, systems)
     outline = pasts.outline(reader, lambda rows: None)
     choice = chosen(outline.total_instructions, asked.window, asked.intervals, asked.seed)
-    tasks = [
-        Pieces(reader.source, pasts.folder, system, machine, asked.window, choice, choice.firsts) for system in systems
-    ]
+    source = reader.source if "://" in reader.source else os.path.abspath(reader.source)
+    folder = pasts.folder.absolute()  # workers may have another directory to work in
+    tasks = [Pieces(source, folder, system, machine, asked.window, choice, choice.firsts) for system in systems]
     disks = {task.system: pasts.past(reader, task.system, machine, outline).chronicle.disks for task in tasks}
     tables = replayed(tasks, asked.workers)
     about = {
@@ -69,32 +73,27 @@ def sampled(
     return Sampled(about, choice, found, notes)
 
 
-def replayed(tasks: Sequence[Pieces], workers: Workers | None) -> list[pl.DataFrame]:
-    """Counts of each task, in order, whoever replays its intervals."""
+def replayed(tasks: Sequence[Pieces], workers: Callable[[], Workers] | None) -> list[pl.DataFrame]:
+    """Counts of each task, in order, whoever replays its intervals. Raises ConfigError where workers cannot."""
     if workers is None:
         return [_frame([replay_pieces(task, lambda rows: None)]) for task in tasks]
-    with workers:
-        parts = -(-TASKS_PER_WORKER * workers.count // len(tasks))
-        given = [[Task(replay_pieces, part) for part in task.split(parts)] for task in tasks]
-        results = _carried_out([part for of_task in given for part in of_task], workers)
-    return [_frame([results[part] for part in of_task]) for of_task in given]
+    warm(sorted({task.system for task in tasks}), lambda rows: None)
+    with workers() as working:
+        check_shared(tasks[0].folder, working)
+        parts = -(-TASKS_PER_WORKER * working.count // len(tasks))
+        split = [task.split(parts) for task in tasks]
+        given = [Task(replay_pieces, part, part.folder) for of_task in split for part in of_task]
+        results = iter(all_done(given, working))
+    return [_frame(list(islice(results, len(of_task)))) for of_task in split]
 
 
-def _carried_out(tasks: list[Task], workers: Workers) -> dict[Task, pa.Table]:
-    """Have tasks carried out. Raises what a task raises, DiscotraceError if a worker dies."""
-    waiting = list(reversed(tasks))
-    results: dict[Task, pa.Table] = {}
-    while len(results) < len(tasks):
-        while waiting and workers.room > 0:
-            workers.submit(waiting.pop())
-        for news in workers.news(PATIENCE):
-            if isinstance(news, Done):
-                results[news.task] = news.result
-            elif isinstance(news, Failed):
-                raise news.fault
-            elif isinstance(news, Lost):
-                raise DiscotraceError(f"a worker died: {news.why}; have fewer")
-    return results
+def check_shared(folder: Path, workers: Workers) -> None:
+    """Raises ConfigError where workers do not see the folder of ``Pasts``."""
+    if not workers.shares(folder):
+        raise ConfigError(
+            f"the workers do not see {folder}, where what is known of a trace is kept: have XDG_CACHE_HOME name a "
+            "folder that all share"
+        )
 
 
 def _frame(tables: list[pa.Table]) -> pl.DataFrame:

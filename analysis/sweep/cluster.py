@@ -230,4 +230,4 @@ class ClusterWorkers:
             raise DiscotraceError(f"{self._gone()}: {' '.join(str(fault).split())}") from fault
 
 
-_GOES_ON = "what is finished is kept, and the same command goes on"
+_GOES_ON = "the same command goes on from what is kept"

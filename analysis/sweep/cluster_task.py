@@ -1,18 +1,19 @@
-"""What a worker of a cluster does with a task of a sweep, once it is sure to have the same code and the same files."""
+"""What a worker of a cluster does with a task, once it is sure to have the same code and the same files."""
 
 import os
 import pickle
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from distributed import get_worker
 
 from discotrace.analysis.keeping import sources_digest
+from discotrace.analysis.sampling.pieces import Pieces
 from discotrace.analysis.sweep.blocks import Pricing
 from discotrace.analysis.sweep.counting import Counting
-from discotrace.analysis.sweep.plan import Wanted, key_of
+from discotrace.analysis.sweep.plan import key_of
 from discotrace.analysis.sweep.warm import is_warm, warm
 from discotrace.analysis.sweep.worker import Reporter
 from discotrace.tracegen.errors import ConfigError, TraceError
@@ -51,14 +52,14 @@ def carry_out(work: bytes | Path, its_code: tuple[str, str], sign: Path | None, 
     function, argument = pickle.loads(work if isinstance(work, bytes) else work.read_bytes())
     if isinstance(argument, Counting):
         _check_policies(argument)
-        _compile(argument.wanted)
-    elif isinstance(argument, Pricing):
-        _compile(argument.block.replays.values())
+    _compile(argument)
     try:
         return function(argument, on_rows)
     except TraceError as fault:
         _check_trace(argument)
         raise TraceError(f"{fault} (on {here()})") from fault
+    except ConfigError as fault:
+        raise ConfigError(f"{fault} (on {here()})") from fault
 
 
 def here() -> str:
@@ -70,7 +71,7 @@ def _check_code(expected: tuple[str, str]) -> None:
     found = code()
     if found != expected:
         theirs, ours = (f"{version} (sources {digest[:SHOWN]})" for version, digest in (found, expected))
-        raise ConfigError(f"{here()} has discotrace {theirs}, the sweep {ours}: install the same there, start it again")
+        raise ConfigError(f"{here()} has discotrace {theirs}, who asks has {ours}: install the same there")
 
 
 def _check_policies(task: Counting) -> None:
@@ -87,18 +88,28 @@ def _check_policies(task: Counting) -> None:
 
 def _check_trace(argument: Any) -> None:
     """Raises TraceError, with what to do, if the trace of a task cannot be opened here at all."""
-    if not isinstance(argument, Counting):
+    if isinstance(argument, Counting):
+        source = argument.wanted[0].trace.source
+    elif isinstance(argument, Pieces):
+        source = argument.source
+    else:
         return
     try:
-        TraceReader(argument.wanted[0].trace.source).close()
+        TraceReader(source).close()
     except TraceError as fault:
         raise TraceError(
             f"{fault} (on {here()}): every worker must find a trace under the same path or URL, give one that all share"
         ) from fault
 
 
-def _compile(replays: Iterable[Wanted]) -> None:
-    """Compile what these replays call, if nobody has on this computer."""
-    systems = sorted({one.system for one in replays})
-    if not is_warm(systems):
-        warm(systems, lambda rows: None)
+def _compile(argument: Any) -> None:
+    """Compile what a task calls, if nobody has on this computer."""
+    systems: set[str] = set()
+    if isinstance(argument, Counting):
+        systems = {one.system for one in argument.wanted}
+    elif isinstance(argument, Pricing):
+        systems = {one.system for one in argument.block.replays.values()}
+    elif isinstance(argument, Pieces):
+        systems = {argument.system}
+    if not is_warm(sorted(systems)):
+        warm(sorted(systems), lambda rows: None)

@@ -58,7 +58,7 @@ def queued_cluster(on: str, jobs: int) -> Any:
     kind = getattr(import_module("dask_jobqueue"), QUEUES[on])
     command = kind.job_cls.submit_command.split()[0]
     if shutil.which(command) is None:
-        raise ConfigError(f"--on {on}: {command} is not on this computer, start the sweep where jobs are submitted")
+        raise ConfigError(f"--on {on}: {command} is not on this computer, start this where jobs are submitted")
     try:
         with _our_settings():
             kind.job_cls("tcp://nowhere:1", name="trial")  # a cluster that fails cannot be taken down without noise

@@ -11,12 +11,11 @@ from discotrace.analysis.sweep.blocks import Block, Pricing, price
 from discotrace.analysis.sweep.counting import Counted, Counting, count
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import Wanted
+from discotrace.analysis.sweep.together import all_done
 from discotrace.analysis.sweep.warm import is_warm, warm
-from discotrace.analysis.sweep.workers import Failed, Lost, News, Rows, Task, Workers
+from discotrace.analysis.sweep.workers import LIVES, PATIENCE, Failed, Lost, News, Rows, Task, Workers
 from discotrace.tracegen.errors import DiscotraceError
 
-PATIENCE = 60.0  # seconds to wait for news; a worker that dies is news too
-LIVES = 2  # a replay whose workers died so often is given up
 TASKS_PER_WORKER = 4  # as many at least, so that no worker waits long for the others at the end
 MOST_FRONTS = 4  # of one task: with more the decoding that they share is a small part already
 
@@ -111,22 +110,12 @@ class Execution:
         systems = sorted({one.system for task in self._counting for one in task.wanted})
         if not is_warm(systems):
             self._watcher.compiling()
-            self._alone(Task(warm, systems))
+            all_done([Task(warm, systems)], self._workers)
         while self._counting or self._pricing or self._given:
             while self._workers.room > 0 and (self._counting or self._pricing):
                 self._give()
             for news in self._workers.news(PATIENCE):
                 self._hear(news)
-
-    def _alone(self, task: Task) -> None:
-        """Have a task carried out before all others. Raises what it raises, DiscotraceError if its worker dies."""
-        self._workers.submit(task)
-        while not (news := self._workers.news(PATIENCE)):
-            pass
-        if isinstance(news[0], Failed):
-            raise news[0].fault
-        if isinstance(news[0], Lost):
-            raise DiscotraceError(f"the worker that was compiling died: {news[0].why}")
 
     def _give(self) -> None:
         """Pricing comes first: what is counted is to be seen soon."""

@@ -1,27 +1,24 @@
 """What a sweep needs: the distinct replays behind its points, found before any work is done."""
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from discotrace.analysis.configuration import Configuration, Tables, from_tables, read_tables, split
 from discotrace.analysis.counts_file import FORMAT_VERSION
-from discotrace.analysis.decisive import decisive
+from discotrace.analysis.decisive import decisive, policy_content
 from discotrace.analysis.fit_file import with_fitted
 from discotrace.analysis.keeping import digest, sources_digest
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import NATIVE
 from discotrace.analysis.run import SYSTEMS
 from discotrace.analysis.sweep.points import SYSTEM, TRACE, cell, points_of
 from discotrace.analysis.sweep.spec import Axis, Spec
 from discotrace.analysis.sweep.values import Interval
-from discotrace.monitor.placement.registry import find_policy, is_shipped
+from discotrace.monitor.placement.registry import find_policy
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
@@ -145,13 +142,12 @@ class _Replays:
 
 def key_of(trace: TraceFile, system: str, machine: Machine, window: int) -> str:
     """A name for the counts of a replay: the hash of all that decides them, the sources of the code included."""
-    policy = machine.placement.policy
     return digest(
         {
             "trace": trace.identity,
             "system": system,
             "machine": decisive(system, machine),
-            "policy": None if system == NATIVE or is_shipped(policy) else _content(policy),
+            "policy": policy_content(system, machine),
             "window": window,
             "version": VERSION,
             "sources": sources_digest(*COUNTING),
@@ -193,12 +189,3 @@ def _by_cell(one: Axis) -> dict[Any, Any]:
 def _check_policy(name: str) -> None:
     """Raises ConfigError for a policy that is not found."""
     find_policy(name)
-
-
-@cache
-def _content(policy: str) -> str:
-    """What is in the file of a policy of the user's; of an installed one, its name."""
-    try:
-        return hashlib.sha256(Path(policy).read_bytes()).hexdigest()
-    except OSError:
-        return policy

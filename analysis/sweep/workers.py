@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+PATIENCE = 60.0  # seconds to wait for news; a worker that dies is news too
+LIVES = 2  # a task whose workers died so often is given up
+
 Work = Callable[[Any, Callable[[int], None]], Any]  # of an argument; is given by what to tell how many rows are done
 
 

@@ -1,4 +1,4 @@
-"""Which workers carry out a sweep: processes of this computer, or those of a cluster."""
+"""Which workers carry out tasks: processes of this computer, or those of a cluster."""
 
 from collections.abc import Callable
 
@@ -20,3 +20,8 @@ def workers_on(on: str | None, number: int | None) -> Callable[[], Workers]:
 
     silence()
     return lambda: ClusterWorkers(on, number or cores())
+
+
+def workers_beside(on: str | None, number: int | None) -> Callable[[], Workers] | None:
+    """The same for what is done here by this process as well: None = here, where one worker or none is asked for."""
+    return None if on is None and number in (None, 1) else workers_on(on, number)

@@ -1,10 +1,8 @@
 """``discotrace sweep --on``: a real scheduler and workers as their commands start them, on this computer's loopback."""
 
-import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import polars as pl
 import pytest
 
 from discotrace.tracegen.errors import DiscotraceError
+from tests.cli.clusters import Cluster, running_cluster
 from tests.cli.running import assert_refused, run, sample_trace
 from tests.unit.analysis.sweep.sweeping import Notes, plan_of, results, swept
 
@@ -43,33 +42,10 @@ def expected(trace: str, tmp_path_factory: pytest.TempPathFactory) -> pl.DataFra
     return results(folder)
 
 
-def started(program: str, *arguments: str, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"]
-    with (folder / f"{program}.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-
-
 @pytest.fixture
-def scheduler(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address of a scheduler with two workers, and its process."""
-    file = tmp_path / "scheduler.json"
-    one = started("dask_scheduler", "--host=127.0.0.1", "--port=0", f"--scheduler-file={file}", folder=tmp_path)
-    working = ["--nthreads=1", "--no-nanny", f"--scheduler-file={file}", "--death-timeout=60"]
-    workers = [started("dask_worker", *working, folder=tmp_path) for _ in range(2)]
-    try:
-        yield address_in(file), one
-    finally:
-        for process in (*workers, one):
-            process.kill()
-            process.wait()
-
-
-def address_in(file: Path) -> str:
-    for _ in range(600):
-        if file.exists() and (text := file.read_text()):
-            return str(json.loads(text)["address"]).replace("tcp://", "dask://")
-        time.sleep(0.1)
-    raise AssertionError("the scheduler does not start")
+def scheduler(tmp_path: Path) -> Iterator[Cluster]:
+    with running_cluster(tmp_path) as cluster:
+        yield cluster
 
 
 class Killer(Notes):
@@ -87,11 +63,11 @@ class Killer(Notes):
 def test_workers_elsewhere_make_the_same_results_until_the_scheduler_is_gone(
     trace: str,
     expected: pl.DataFrame,
-    scheduler: tuple[str, subprocess.Popen[bytes]],
+    scheduler: Cluster,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    address, process = scheduler
+    address = scheduler.address
     monkeypatch.chdir(Path(trace).parent)  # not where the workers are: paths from there must hold for them too
     ended = run("sweep", "t.parquet", *AXES, "-o", "swept", "--on", address)
     assert (ended.code, ended.err) == (0, "")
@@ -100,8 +76,12 @@ def test_workers_elsewhere_make_the_same_results_until_the_scheduler_is_gone(
 
     from discotrace.analysis.sweep.cluster import ClusterWorkers
 
-    plan, folder, watcher = plan_of(trace, set={"tlb.entries": [4, 8, 16, 32, 64]}), tmp_path / "s", Killer(process)
-    with pytest.raises(DiscotraceError, match="is gone; what is finished is kept, and the same command goes on") as why:
+    plan, folder, watcher = (
+        plan_of(trace, set={"tlb.entries": [4, 8, 16, 32, 64]}),
+        tmp_path / "s",
+        Killer(scheduler.process),
+    )
+    with pytest.raises(DiscotraceError, match="is gone; the same command goes on from what is kept") as why:
         swept(plan, folder, lambda: ClusterWorkers(address, 1), watcher)
     assert "\n" not in str(why.value)
     counted = len(list(folder.glob("counts/*/*.parquet")))

@@ -10,5 +10,6 @@ Changes = Annotated[list[str] | None, typer.Option("--set", help="Change a key: 
 Vms = Annotated[int | None, typer.Option("--vms", help="Virtual machines; short for --set vm.count=N.")]
 Nfs = Annotated[bool, typer.Option("--nfs", help="The first serves all files to the others; --set vm.nfs=true.")]
 Services = Annotated[bool, typer.Option("--services", help="Add a table of the OS services.")]
+On = Annotated[str | None, typer.Option(help="Workers of Dask: dask://HOST:PORT, local, slurm, pbs, sge, lsf, ...")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no remarks.")]

@@ -8,7 +8,7 @@ import typer
 
 from discotrace.cli.console import out, print_json, remark
 from discotrace.cli.crash import crash_point
-from discotrace.cli.options import Changes, Json, MachineName, Nfs, Quiet, Services, Trace, Vms
+from discotrace.cli.options import Changes, Json, MachineName, Nfs, On, Quiet, Services, Trace, Vms
 from discotrace.cli.replaying import command, configured, free_target, replay_progress
 from discotrace.cli.sampled import checked, replay_sampled
 from discotrace.tracegen.errors import ConfigError
@@ -38,7 +38,10 @@ def replay(
     sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
     intervals: Annotated[int, typer.Option("--sample-intervals", help="How many.")] = 25,
     seed: Annotated[int, typer.Option("--sample-seed", help="Where the first of them begins.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that replay intervals.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, or jobs, that replay intervals.", show_default="1")
+    ] = None,
+    on: On = None,
     json_output: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -52,12 +55,14 @@ def replay(
         raise ConfigError(f"--window is {window}, expected 1 to {MAX_WINDOW} instructions")
     if sample:
         from discotrace.analysis.sampling.run import Asked
-        from discotrace.analysis.sweep.local import LocalWorkers
+        from discotrace.analysis.sweep.workforce import workers_beside
 
         names = checked(systems, output, crash, services)
-        asked = Asked(window, intervals, seed, LocalWorkers(workers) if workers > 1 else None)
+        asked = Asked(window, intervals, seed, workers_beside(on, workers))
         replay_sampled(trace, configured(machine, changes, vms, nfs), names, asked, quiet, json_output)
         return
+    if workers is not None or on is not None:
+        raise ConfigError("--workers and --on are for intervals of a trace: give --sample")
     target = None if output is None else free_target(output, trace, force)
     counts = _replayed(trace, configured(machine, changes, vms, nfs), systems, crash, window, quiet)
     if target is not None:

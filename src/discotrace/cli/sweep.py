@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discotrace.cli.console import err, out, print_json, remark
-from discotrace.cli.options import Json, Quiet
+from discotrace.cli.options import Json, On, Quiet
 from discotrace.cli.replaying import command
 from discotrace.tracegen.errors import CheckFailedError, ConfigError
 
@@ -55,9 +55,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, and do nothing.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="An impossible point ends the sweep.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes, or jobs.", show_default="all cores")] = None,
-    on: Annotated[
-        str | None, typer.Option(help="Workers of Dask: dask://HOST:PORT, local, slurm, pbs, sge, lsf, ...")
-    ] = None,
+    on: On = None,
     csv: Annotated[bool, typer.Option("--csv", help="Write results.csv too.")] = False,
     json_output: Json = False,
     quiet: Quiet = False,

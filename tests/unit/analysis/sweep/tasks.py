@@ -69,3 +69,11 @@ def die_slowly(argument: None, tell: Tell) -> None:
     """End the worker when whoever watches over it knows that it has started."""
     time.sleep(1.5)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once(mark: str, tell: Tell) -> str:
+    """End the worker if the file is not there yet; it is from then on."""
+    if not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "alive"

@@ -122,7 +122,9 @@ def test_a_worker_with_other_code_is_refused(
     address: str, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "code", lambda: ("99.0", "f" * 64))
-    with pytest.raises(ConfigError, match=r"the worker on .* has discotrace 0\..*, the sweep 99\.0 \(sources ffffffff"):
+    with pytest.raises(
+        ConfigError, match=r"the worker on .* has discotrace 0\..*, who asks has 99\.0 \(sources ffffffff"
+    ):
         swept(plan, tmp_path, workers_of(address))
 
 
