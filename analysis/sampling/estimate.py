@@ -15,7 +15,7 @@ import polars as pl
 from discotrace.analysis.ledger import Columns, arranged, columns
 from discotrace.analysis.outcome import Counted, Outcome, outcome_of
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import Codes
+from discotrace.analysis.pricing import Codes, Floats
 from discotrace.analysis.sampling.choice import UNIT_WINDOWS, Choice
 from discotrace.analysis.sampling.student import t_quantile
 from discotrace.analysis.site import Site
@@ -24,6 +24,14 @@ from discotrace.replay.counts import DiskEvent
 CONFIDENCE = 0.95
 SLOWDOWN = "slowdown"
 OF_DISKS = tuple(event.name.lower() for event in DiskEvent)  # as a ledger calls them
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Counts of some intervals as if they were one run, ready to be priced, and how many times as long the trace is."""
+
+    counted: Counted
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -42,18 +50,27 @@ def estimates(
     ``disks``: what the whole trace asks of disks [disks, disk events], by system. It is known, and so rare that
     intervals would tell little of it.
     """
-    made = {system: columns(frame) for system, frame in counts.items()}
-    whole = {system: _priced(system, of, site, prices, choice.scale, disks[system]) for system, of in made.items()}
+    priced = [
+        [
+            _longer(outcome_of(layer.counted, prices), layer.scale)
+            for layer in layers(system, of, choice, site, disks[system])
+        ]
+        for system, of in counts.items()
+    ]
+    found = []
+    for whole, *without in priced:
+        figures = [figures_of(one, first) for one, first in zip(without, priced[0][1:], strict=True)]
+        half = half_widths(np.array([list(one.values()) for one in figures]))
+        found.append(Estimate(whole, dict(zip(figures[0], half.tolist(), strict=True))))
+    return found
+
+
+def layers(system: str, counts: pl.DataFrame, choice: Choice, site: Site, disks: Codes) -> list[Layer]:
+    """The counts of all intervals, and then without each one of them. ``disks`` [disks, disk events] as above."""
+    of = columns(counts)
     longer = choice.scale * len(choice.firsts) / (len(choice.firsts) - 1)
-    without: dict[str, list[dict[str, float]]] = {system: [] for system in made}
-    for interval in range(len(choice.firsts)):
-        priced = {
-            system: _priced(system, _without(of, interval), site, prices, longer, disks[system])
-            for system, of in made.items()
-        }
-        for system, one in priced.items():
-            without[system].append(figures_of(one, next(iter(priced.values()))))
-    return [Estimate(outcome, _half_widths(without[system])) for system, outcome in whole.items()]
+    fewer = (_layer(system, _without(of, interval), site, longer, disks) for interval in range(len(choice.firsts)))
+    return [_layer(system, of, site, choice.scale, disks), *fewer]
 
 
 def figures_of(one: Outcome, first: Outcome) -> dict[str, float]:
@@ -70,13 +87,14 @@ def figures_of(one: Outcome, first: Outcome) -> dict[str, float]:
     }
 
 
-def _half_widths(without: list[dict[str, float]]) -> dict[str, float]:
+def half_widths(without: Floats) -> Floats:
+    """Half the widths of the confidence intervals of figures [...], from what they are without each interval
+    [intervals, ...]."""
     intervals = len(without)
-    values = np.array([list(figures.values()) for figures in without])
-    deviation = values - values.mean(axis=0)
+    deviation = without - without.mean(axis=0)
     error = np.sqrt((intervals - 1) / intervals * (deviation**2).sum(axis=0))
-    half = t_quantile((1 + CONFIDENCE) / 2, intervals - 1) * error
-    return dict(zip(without[0], half.tolist(), strict=True))
+    half: Floats = t_quantile((1 + CONFIDENCE) / 2, intervals - 1) * error
+    return half
 
 
 def _without(of: Columns, interval: int) -> Columns:
@@ -85,11 +103,10 @@ def _without(of: Columns, interval: int) -> Columns:
     return replace(kept, window=kept.window - UNIT_WINDOWS * (kept.window // UNIT_WINDOWS > interval))
 
 
-def _priced(system: str, of: Columns, site: Site, prices: Prices, scale: float, disks: Codes) -> Outcome:
-    """The outcome of a run that is so many times as long, and asks this of disks in all."""
+def _layer(system: str, of: Columns, site: Site, scale: float, disks: Codes) -> Layer:
+    """Counts of a run that is to be so many times as long, and asks this of disks in all."""
     share = {name: (column / scale)[None] for name, column in zip(OF_DISKS, disks.T, strict=True)}
-    made = replace(arranged(system, of, site), **share)
-    return _longer(outcome_of(Counted(of, made), prices), scale)
+    return Layer(Counted(of, replace(arranged(system, of, site), **share)), scale)
 
 
 def _longer(one: Outcome, scale: float) -> Outcome:

@@ -6,29 +6,23 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from discotrace.analysis.counts_file import CountsFile
 from discotrace.analysis.labels import ACTION_LABELS, PART_LABELS, RATE_LABELS
 from discotrace.analysis.report import JSON_SCHEMA
-from discotrace.analysis.sampling.choice import UNIT_WINDOWS
 from discotrace.analysis.sampling.estimate import CONFIDENCE, SLOWDOWN, Estimate, figures_of, interval_of
-from discotrace.analysis.sampling.run import Sampled
+from discotrace.analysis.sampling.stored import SAMPLE, remarks_of
 from discotrace.analysis.text import figure
 
 
-def json_of(found: Sampled) -> dict[str, Any]:
+def json_of(counts: CountsFile, found: list[Estimate]) -> dict[str, Any]:
     """Everything as plain values with stable names, as of a replay; beside it ``low`` and ``high`` of each figure."""
-    first = found.estimates[0].outcome
+    first = found[0].outcome
     return {
         "schema": JSON_SCHEMA,
-        **{key: value for key, value in found.about.items() if key != "losses"},
-        "sample": {
-            "intervals": len(found.choice.firsts),
-            "interval_windows": UNIT_WINDOWS,
-            "first_windows": list(found.choice.firsts),
-            "seed": found.choice.seed,
-            "confidence": CONFIDENCE,
-        },
-        "remarks": found.remarks,
-        "results": [_result(one, figures_of(one.outcome, first)) for one in found.estimates],
+        **{key: value for key, value in counts.about.items() if key not in ("format_version", "losses", SAMPLE)},
+        "sample": {**counts.about[SAMPLE], "confidence": CONFIDENCE},
+        "remarks": remarks_of(counts, found),
+        "results": [_result(one, figures_of(one.outcome, first)) for one in found],
     }
 
 
@@ -41,19 +35,19 @@ def _result(one: Estimate, figures: dict[str, float]) -> dict[str, Any]:
     }
 
 
-def table_of(found: Sampled) -> Table:
+def table_of(counts: CountsFile, found: list[Estimate]) -> Table:
     """One column per system, each figure with half the width of its confidence interval."""
-    first = found.estimates[0].outcome
-    trace = found.about["trace"]
+    first = found[0].outcome
+    trace, intervals = counts.about["trace"], counts.about[SAMPLE]["intervals"]
     title = (
-        f"{trace['name']}: {len(found.choice.firsts)} intervals of {trace['rows']:,} records on "
-        f"{found.about['cpus']} CPUs, ± at {CONFIDENCE:.0%}"
+        f"{trace['name']}: {intervals} intervals of {trace['rows']:,} records on "
+        f"{counts.about['cpus']} CPUs, ± at {CONFIDENCE:.0%}"
     )
     table = Table(title=Text(title), title_justify="left", title_style="")
     table.add_column("")
-    for one in found.estimates:
+    for one in found:
         table.add_column(one.outcome.system, justify="right")
-    columns = [(figures_of(one.outcome, first), one.half_widths) for one in found.estimates]
+    columns = [(figures_of(one.outcome, first), one.half_widths) for one in found]
     for section in _sections(first.system):
         for name, label in section.items():
             if section is not _PARTS or any(figures[name] for figures, _ in columns):

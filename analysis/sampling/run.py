@@ -1,24 +1,21 @@
-"""A sampled replay from beginning to end: choose intervals, replay them under each system, estimate."""
+"""A sampled replay: choose intervals, replay them under each system."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from discotrace.analysis.configuration import Configuration
+from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems
 from discotrace.analysis.provenance import of_counts, of_replay
-from discotrace.analysis.remarks import remarks
 from discotrace.analysis.run import SYSTEMS
-from discotrace.analysis.sampling.choice import INTERVALS, Choice, chosen
-from discotrace.analysis.sampling.estimate import Estimate, estimates
-from discotrace.analysis.sampling.pasts import Pasts, moves_pages
+from discotrace.analysis.sampling.choice import INTERVALS, chosen
+from discotrace.analysis.sampling.pasts import Pasts
 from discotrace.analysis.sampling.pieces import Pieces, replay_pieces
-from discotrace.analysis.site import Site
+from discotrace.analysis.sampling.stored import about_sample
 from discotrace.analysis.sweep.together import all_done
 from discotrace.analysis.sweep.warm import warm
 from discotrace.analysis.sweep.workers import Task, Workers
@@ -40,20 +37,10 @@ class Asked:
     workers: Callable[[], Workers] | None = None
 
 
-@dataclass(frozen=True)
-class Sampled:
-    """What came of it. ``about`` as in a file of counts; ``choice``: the intervals."""
-
-    about: dict[str, Any]
-    choice: Choice
-    estimates: list[Estimate]
-    remarks: list[str]
-
-
 def sampled(
     reader: TraceReader, pasts: Pasts, configuration: Configuration, systems: Sequence[str], asked: Asked, command: str
-) -> Sampled:
-    """Sample a trace. Raises ConfigError for what cannot be sampled, else as a replay does."""
+) -> CountsFile:
+    """Counts of a sample of a trace. Raises ConfigError for what cannot be sampled, else as a replay does."""
     machine = configuration.machine.for_trace(reader.meta.cpus)
     check(machine, systems)
     outline = pasts.outline(reader, lambda rows: None)
@@ -62,21 +49,19 @@ def sampled(
     folder = pasts.folder.absolute()  # workers may have another directory to work in
     tasks = [Pieces(source, folder, system, machine, asked.window, choice, choice.firsts) for system in systems]
     disks = {task.system: pasts.past(reader, task.system, machine, outline).chronicle.disks for task in tasks}
-    tables = replayed(tasks, asked.workers)
     about = {
+        "format_version": FORMAT_VERSION,
         **of_replay(reader, machine, configuration, command),
         **of_counts(reader, systems, asked.window),
+        **about_sample(choice, disks),
     }
-    site = Site(machine, about["instances"], about["jobs"], about["runs_on"])
-    found = estimates(dict(zip(systems, tables, strict=True)), choice, site, configuration.prices, disks)
-    notes = remarks(about, [one.outcome for one in found]) + moved_pages(machine, found)
-    return Sampled(about, choice, found, notes)
+    return CountsFile(join_systems(dict(zip(systems, replayed(tasks, asked.workers), strict=True))), about)
 
 
-def replayed(tasks: Sequence[Pieces], workers: Callable[[], Workers] | None) -> list[pl.DataFrame]:
+def replayed(tasks: Sequence[Pieces], workers: Callable[[], Workers] | None) -> list[pa.Table]:
     """Counts of each task, in order, whoever replays its intervals. Raises ConfigError where workers cannot."""
     if workers is None:
-        return [_frame([replay_pieces(task, lambda rows: None)]) for task in tasks]
+        return [_joined([replay_pieces(task, lambda rows: None)]) for task in tasks]
     warm(sorted({task.system for task in tasks}), lambda rows: None)
     with workers() as working:
         check_shared(tasks[0].folder, working)
@@ -84,7 +69,7 @@ def replayed(tasks: Sequence[Pieces], workers: Callable[[], Workers] | None) -> 
         split = [task.split(parts) for task in tasks]
         given = [Task(replay_pieces, part, part.folder) for of_task in split for part in of_task]
         results = iter(all_done(given, working))
-    return [_frame(list(islice(results, len(of_task)))) for of_task in split]
+    return [_joined(islice(results, len(of_task))) for of_task in split]
 
 
 def check_shared(folder: Path, workers: Workers) -> None:
@@ -96,10 +81,8 @@ def check_shared(folder: Path, workers: Workers) -> None:
         )
 
 
-def _frame(tables: list[pa.Table]) -> pl.DataFrame:
-    frame = pl.from_arrow(pa.concat_tables([table.combine_chunks() for table in tables], promote_options="default"))
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+def _joined(tables: Iterable[pa.Table]) -> pa.Table:
+    return pa.concat_tables([table.combine_chunks() for table in tables], promote_options="default")
 
 
 def check(machine: Machine, systems: Sequence[str]) -> None:
@@ -113,13 +96,3 @@ def check(machine: Machine, systems: Sequence[str]) -> None:
         raise ConfigError("a sample is of one virtual machine: replay all of the trace, or leave out --vms")
     if machine.memory.page_kib != PAGE_KIB:
         raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
-
-
-def moved_pages(machine: Machine, found: Sequence[Estimate]) -> list[str]:
-    """A line if pages move under a system: what moved before an interval is known nearly."""
-    if not any(moves_pages(one.outcome.system, machine) for one in found):
-        return []
-    return [
-        f"an interval begins with pages where policy {machine.placement.policy} has moved them by the misses of the "
-        "trail alone, and without copies of them (docs/scaling.md)"
-    ]

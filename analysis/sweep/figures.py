@@ -7,18 +7,16 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from discotrace.analysis.bulk_pricing import BulkTimes, priced
-from discotrace.analysis.configuration import from_tables
-from discotrace.analysis.counts_file import CountsFile
 from discotrace.analysis.labels import RATE_LABELS
-from discotrace.analysis.outcome import ACTIONS, Counted, counted, rates, remote_miss_ratio
+from discotrace.analysis.outcome import ACTIONS, Counted, rates, remote_miss_ratio
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.price_surface import Surface, surface
 from discotrace.analysis.prices import Prices
 from discotrace.analysis.pricing import ALL_PARTS, STALLS, Codes, Floats
-from discotrace.analysis.report import site_of
 from discotrace.analysis.waiting_model import what_waits
 
 TIME, SLOWDOWN, REMOTE = "time_ms", "slowdown", "remote_miss_ratio"
+BUSY = "memory_busy_ratio"
 ERROR = "interpolation_error"  # of times, as a share of the execution time, as far as it was checked; 0 = solved
 FIGURES = (
     TIME,
@@ -28,7 +26,7 @@ FIGURES = (
     REMOTE,
     *(f"{part}_ms" for part in ALL_PARTS),
     *(f"stall_{where}_ms" for where in STALLS),
-    "memory_busy_ratio",
+    BUSY,
     *RATE_LABELS,
     *(f"{action}_per_second" for action in ACTIONS),
     ERROR,
@@ -84,18 +82,6 @@ class Pricer:
         return kinds
 
 
-def figures_of(counts: CountsFile) -> pl.DataFrame:
-    """The figures of a counts file, with the prices that it carries: ``system`` and FIGURES, one row a system."""
-    site, prices = site_of(counts), from_tables(counts.about["configuration"]).prices
-    rows = []
-    for system in counts.about["systems"]:
-        found = Pricer(counted(system, counts.of_system(system), site), prices, {}).figures({}, 1)
-        rows.append(found.insert_column(0, pl.Series("system", [system])))
-    first = rows[0][TIME][0]
-    ratio = pl.when(first > 0).then(pl.col(TIME) / first).alias(SLOWDOWN)
-    return pl.concat(rows).with_columns(ratio).select("system", *FIGURES)
-
-
 def _frame(counted: Counted, times: BulkTimes, error: Floats, points: int) -> pl.DataFrame:
     """Figures as a table of so many rows."""
     of_part = dict(zip(ALL_PARTS, times.parts_ns.T, strict=True))
@@ -106,7 +92,7 @@ def _frame(counted: Counted, times: BulkTimes, error: Floats, points: int) -> pl
         "monitor_percent": _share(100 * monitor, times),
         **{f"{part}_ms": ns / 1e6 for part, ns in of_part.items()},
         **{f"stall_{where}_ms": times.stalls_ms[:, place] for place, where in enumerate(STALLS)},
-        "memory_busy_ratio": times.memory_busy_ratio,
+        BUSY: times.memory_busy_ratio,
         **{f"{action}_per_second": _share(counted.totals[action] * 1e9, times) for action in ACTIONS},
         ERROR: error,
     }

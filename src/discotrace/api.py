@@ -17,20 +17,23 @@ from discotrace.analysis.answers import results as answers
 from discotrace.analysis.answers.diff import MAIN_FIGURES
 from discotrace.analysis.answers.diff import diff as difference
 from discotrace.analysis.answers.effects import effects as effects_of
-from discotrace.analysis.configuration import load, repriced
+from discotrace.analysis.configuration import Configuration, load, repriced
 from discotrace.analysis.counts_file import CountsFile, read, write
 from discotrace.analysis.curve.curve_file import curve_frame
 from discotrace.analysis.curve.measure import measured
 from discotrace.analysis.curve.question import ALL_SETS, Question
 from discotrace.analysis.replayed import replayed
-from discotrace.analysis.sweep.figures import figures_of
+from discotrace.analysis.sampling.choice import INTERVALS
+from discotrace.analysis.sampling.run import Asked
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import Plan, planned
+from discotrace.analysis.sweep.sampled_figures import figures_of
 from discotrace.analysis.sweep.spec import WINDOW, read_file, spec_of
 from discotrace.analysis.sweep.sweep import sweep as carry_out
-from discotrace.analysis.sweep.workforce import workers_on
+from discotrace.analysis.sweep.workforce import workers_beside, workers_on
 from discotrace.cli.crash import crash_point
 from discotrace.cli.replaying import free_target, replay_progress
+from discotrace.cli.sampled import check_not_with_sample, sampled_counts
 from discotrace.cli.sweep_progress import watching
 from discotrace.tracegen.errors import CheckFailedError, ConfigError
 from discotrace.tracegen.reader import TraceReader
@@ -50,24 +53,43 @@ def replay(
     window: int = WINDOW,
     output: str | os.PathLike[str] | None = None,
     force: bool = False,
+    sample: bool = False,
+    intervals: int = INTERVALS,
+    seed: int = 1,
+    workers: int | None = None,
+    on: str | None = None,
 ) -> pl.DataFrame:
     """Replay a trace and price it: a row for each system, with the columns of a sweep's results.
 
     ``set``: values by key, ``{"tlb.entries": 128}``; ``crash``: ``"vm=2,at=50%"``; ``output``: where to keep the
-    counts, for ``price``.
+    counts, for ``price``. ``sample``: replay so many ``intervals`` alone, in ``workers`` processes or by those of Dask
+    (``on``); columns like ``time_ms_half_width`` then have half the widths of 95 % confidence intervals.
     """
     source, changes = os.fspath(trace), _texts(set)
     changes += ([] if vms is None else [f"vm.count={vms}"]) + (["vm.nfs=true"] if nfs else [])
     configuration = load(machine, changes)
     target = None if output is None else free_target(os.fspath(output), source, force)
-    point = None if crash is None else crash_point(crash, configuration.machine)
-    with TraceReader(source) as reader, replay_progress(reader, quiet=False) as advance:
-        death = point.in_trace(reader.rows) if point else None
-        asked = f"discotrace.replay({source!r}, ...)"
-        counts = replayed(reader, configuration, ",".join(_list(systems)), window, death, asked, advance)
+    names, command = ",".join(_list(systems)), f"discotrace.replay({source!r}, ...)"
+    if sample:
+        check_not_with_sample(crash=crash)
+        asked = Asked(window, intervals, seed, workers_beside(on, workers))
+        counts = sampled_counts(source, configuration, names, asked, command, quiet=False)
+    else:
+        if workers is not None or on is not None:
+            raise ConfigError("workers and on are for intervals of a trace: give sample=True")
+        counts = _replayed(source, configuration, names, crash, window, command)
     if target is not None:
         write(target, counts)
     return figures_of(counts)
+
+
+def _replayed(
+    source: str, configuration: Configuration, systems: str, crash: str | None, window: int, command: str
+) -> CountsFile:
+    point = None if crash is None else crash_point(crash, configuration.machine)
+    with TraceReader(source) as reader, replay_progress(reader, quiet=False) as advance:
+        death = point.in_trace(reader.rows) if point else None
+        return replayed(reader, configuration, systems, window, death, command, advance)
 
 
 def price(

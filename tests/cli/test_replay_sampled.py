@@ -46,10 +46,22 @@ def test_the_same_seed_gives_the_same_answer_whoever_replays(pasts: Path) -> Non
     assert one != other
 
 
+def test_counts_of_a_sample_are_kept_and_priced_again(pasts: Path, tmp_path: Path) -> None:
+    counts = str(tmp_path / "counts.parquet")
+    dearer = ("--set", "memory.local_ns=900")
+    first, again = sampled(pasts, "--output", counts, "--json"), run("price", counts, "--json")
+    assert json.loads(first.out)["results"] == json.loads(again.out)["results"]
+    sampled_dearer, priced_dearer = sampled(pasts, *dearer, "--json"), run("price", counts, *dearer, "--json")
+    assert json.loads(sampled_dearer.out)["results"] == json.loads(priced_dearer.out)["results"]
+    assert "±" in run("price", counts).out
+    assert "cannot be had with --services" in run("price", counts, "--services").err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--output", "counts.parquet"), "--sample cannot be had with --output"),
+        (("--services",), "--sample cannot be had with --services"),
+        (("--crash", "vm=0,at=10%"), "--sample cannot be had with --crash"),
         (("--vms", "2"), "one virtual machine"),
         (("--set", "memory.page_kib=16"), "pages of 4 KiB"),
         (("--sample-intervals", "500"), "too few for 500"),

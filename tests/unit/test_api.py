@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -12,10 +13,12 @@ import pytest
 import discotrace
 from discotrace import api
 from discotrace.analysis.sweep.figures import FIGURES
+from discotrace.analysis.sweep.sampled_figures import HALF_WIDTH, HALF_WIDTHS
 from discotrace.cli import best, curve, diff, effects, price, replay, sweep
 from discotrace.tracegen.errors import CheckFailedError, ConfigError, OutputError, TraceError
 from tests.cli.running import run, sample_trace
 
+LONG = str(Path(__file__).parents[2] / "traces" / "pmake-generated.parquet")
 AXES = {"tlb.entries": [16, 32], "memory.remote_ns": "300:900:300"}
 PRINTED = {"json_output", "quiet", "services", "csv", "picture", "all_sizes", "levels"}  # a frame has it, or makes it
 OTHERWISE = {"changes", "together", "dry_run"}  # set, zip, plan_of
@@ -62,6 +65,25 @@ def test_counts_that_are_kept_can_be_priced(trace: Path, tmp_path: Path) -> None
         discotrace.replay(trace, output=counts)
     with pytest.raises(ConfigError, match="structural"):
         discotrace.price(counts, set={"tlb.entries": 16})
+
+
+def test_a_sample_has_half_widths_beside_its_figures(tmp_path: Path) -> None:
+    options = ("--window", "250000", "--sample", "--sample-intervals", "5", "--sample-seed", "3")
+    with patch("discotrace.cli.sampled.pasts_folder", return_value=tmp_path / "pasts"):
+        found = discotrace.replay(
+            LONG, window=250_000, sample=True, intervals=5, seed=3, workers=2, output=tmp_path / "counts.parquet"
+        )
+        printed = json.loads(run("replay", LONG, *options, "--json").out)
+    assert found.columns == ["system", *FIGURES, *HALF_WIDTHS]
+    for row, result in zip(found.iter_rows(named=True), printed["results"], strict=True):
+        flat = {**result, **result["rates"], **{f"{part}_ms": ms for part, ms in result["parts_ms"].items()}}
+        for name, low in result["low"].items():
+            half = row[f"{name}{HALF_WIDTH}"]
+            assert result["high"][name] == pytest.approx(row[name] + half)
+            assert low == pytest.approx(max(0, row[name] - half))
+            assert name.endswith("_per_second") or row[name] == pytest.approx(flat[name])
+    assert discotrace.price(tmp_path / "counts.parquet").equals(found)
+    assert found["slowdown_half_width"].to_list()[0] == 0 < found["slowdown_half_width"].to_list()[1]
 
 
 def test_a_point_of_a_sweep_is_a_replay(trace: Path, swept: Path) -> None:
@@ -119,6 +141,8 @@ def test_diff_compares_and_checks(trace: Path, swept: Path, tmp_path: Path) -> N
     [
         (lambda trace: discotrace.replay("nothing.parquet"), "no such file"),
         (lambda trace: discotrace.replay(trace, set={"tlb.size": 1}), "unknown key tlb.size"),
+        (lambda trace: discotrace.replay(trace, workers=2), "give sample=True"),
+        (lambda trace: discotrace.replay(trace, sample=True, crash="vm=0,at=1%"), "cannot be had with --crash"),
         (lambda trace: discotrace.sweep(trace, sets=1), "unknown entry sets; did you mean set"),
         (lambda trace: discotrace.sweep(trace, set=["tlb.entries=1"]), "expected values by key"),
         (

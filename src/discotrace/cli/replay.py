@@ -10,7 +10,7 @@ from discotrace.cli.console import out, print_json, remark
 from discotrace.cli.crash import crash_point
 from discotrace.cli.options import Changes, Json, MachineName, Nfs, On, Quiet, Services, Trace, Vms
 from discotrace.cli.replaying import command, configured, free_target, replay_progress
-from discotrace.cli.sampled import checked, replay_sampled
+from discotrace.cli.sampled import check_not_with_sample, print_estimates, sampled_counts
 from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -53,18 +53,19 @@ def replay(
     """
     if not 1 <= window <= MAX_WINDOW:
         raise ConfigError(f"--window is {window}, expected 1 to {MAX_WINDOW} instructions")
+    configuration = configured(machine, changes, vms, nfs)
+    target = None if output is None else free_target(output, trace, force)
     if sample:
         from discotrace.analysis.sampling.run import Asked
         from discotrace.analysis.sweep.workforce import workers_beside
 
-        names = checked(systems, output, crash, services)
+        check_not_with_sample(crash=crash, services=services)
         asked = Asked(window, intervals, seed, workers_beside(on, workers))
-        replay_sampled(trace, configured(machine, changes, vms, nfs), names, asked, quiet, json_output)
-        return
-    if workers is not None or on is not None:
-        raise ConfigError("--workers and --on are for intervals of a trace: give --sample")
-    target = None if output is None else free_target(output, trace, force)
-    counts = _replayed(trace, configured(machine, changes, vms, nfs), systems, crash, window, quiet)
+        counts = sampled_counts(trace, configuration, systems, asked, command(), quiet)
+    else:
+        if workers is not None or on is not None:
+            raise ConfigError("--workers and --on are for intervals of a trace: give --sample")
+        counts = _replayed(trace, configuration, systems, crash, window, quiet)
     if target is not None:
         from discotrace.analysis.counts_file import write
 
@@ -78,6 +79,12 @@ def print_outcomes(counts: CountsFile, services: bool, json_output: bool) -> Non
     """Price counts with the configuration that they carry and print the answer."""
     from discotrace.analysis.remarks import remarks
     from discotrace.analysis.report import json_of, outcomes, tables_of
+    from discotrace.analysis.sampling.stored import is_sample
+
+    if is_sample(counts):
+        check_not_with_sample(services=services)
+        print_estimates(counts, json_output)
+        return
 
     priced = outcomes(counts)
     if json_output:

@@ -10,31 +10,19 @@ from discotrace.tracegen.errors import ConfigError
 
 if TYPE_CHECKING:
     from discotrace.analysis.configuration import Configuration
-    from discotrace.analysis.sampling.run import Asked, Sampled
+    from discotrace.analysis.counts_file import CountsFile
+    from discotrace.analysis.sampling.run import Asked
 
 
-def replay_sampled(
-    trace: str, configuration: Configuration, systems: list[str], asked: Asked, quiet: bool, json_output: bool
-) -> None:
-    """Replay intervals of a trace and print the answer."""
-    from discotrace.analysis.sampling.report import json_of, table_of
-
-    found = _sampled(trace, configuration, systems, asked, quiet)
-    if json_output:
-        print_json(json_of(found))
-        return
-    console = out()
-    console.print(table_of(found))
-    for line in found.remarks:
-        console.print(line, markup=False, soft_wrap=True)
-
-
-def _sampled(trace: str, configuration: Configuration, systems: list[str], asked: Asked, quiet: bool) -> Sampled:
+def sampled_counts(
+    trace: str, configuration: Configuration, systems: str, asked: Asked, command: str, quiet: bool
+) -> CountsFile:
+    """Replay intervals of a trace under systems, named with commas between; first read all of it, if need be."""
     from discotrace.analysis.sampling.pasts import Pasts
     from discotrace.analysis.sampling.run import sampled
-    from discotrace.cli.replaying import command
     from discotrace.tracegen.reader import TraceReader
 
+    names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
     pasts = Pasts(pasts_folder())
     with TraceReader(trace) as reader:
         missing = pasts.missing_rows(reader)
@@ -43,12 +31,26 @@ def _sampled(trace: str, configuration: Configuration, systems: list[str], asked
                 remark("reading the whole trace, once: later samples of it begin at once ...")
             with no_progress() if quiet else progress(missing, "reading", "rows") as advance:
                 pasts.outline(reader, advance)
-        return sampled(reader, pasts, configuration, systems, asked, command())
+        return sampled(reader, pasts, configuration, names, asked, command)
 
 
-def checked(systems: str, output: str | None, crash: str | None, services: bool) -> list[str]:
-    """The systems that are asked for. Raises ConfigError for what a sample cannot give."""
-    for option, given in (("--output", output), ("--crash", crash), ("--services", services)):
-        if given:
-            raise ConfigError(f"--sample cannot be had with {option}: replay all of the trace")
-    return list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
+def print_estimates(counts: CountsFile, json_output: bool) -> None:
+    """Price counts of a sample with the configuration that they carry and print the answer."""
+    from discotrace.analysis.sampling.report import json_of, table_of
+    from discotrace.analysis.sampling.stored import estimates_of, remarks_of
+
+    found = estimates_of(counts)
+    if json_output:
+        print_json(json_of(counts, found))
+        return
+    console = out()
+    console.print(table_of(counts, found))
+    for line in remarks_of(counts, found):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def check_not_with_sample(**given: object) -> None:
+    """Raises ConfigError for an option that is given and a sample cannot have."""
+    for option, value in given.items():
+        if value:
+            raise ConfigError(f"--sample cannot be had with --{option}: replay all of the trace")
