@@ -11,6 +11,7 @@ from discotrace.analysis.answers.names import columns_named, number_named, parts
 from discotrace.analysis.answers.results import Results
 from discotrace.analysis.answers.selection import select
 from discotrace.analysis.sweep.points import POINT
+from discotrace.analysis.sweep.sampled_figures import HALF_WIDTH
 from discotrace.tracegen.errors import ConfigError
 
 MOST_FIRST = "max:"  # before the name of a figure of which more is better
@@ -27,7 +28,8 @@ class Objective:
 
 @dataclass(frozen=True)
 class Best:
-    """``rows``: the points with ``by``, what varies, the objectives, what the conditions name, best first.
+    """``rows``: the points with ``by``, what varies, the objectives (of samples with their half widths), what the
+    conditions name, best first.
 
     ``considered``: how many points fulfil the conditions.
     """
@@ -56,7 +58,7 @@ def best(
         raise ConfigError(f"top is {top}, expected 1 or more")
     one = Objective(number_named(minimize or maximize or "", results.schema), maximize is not None)
     groups = columns_named(by, results.schema.names())
-    found = select(results, [one.column, *groups], subject_to)
+    found = select(results, [*_shown([one], results.schema), *groups], subject_to)
     order = found.rows.sort([one.column, POINT], descending=[one.is_maximized, False])
     kept = order.group_by(groups, maintain_order=True).head(top) if groups else order.head(top)
     return Best(_told(results, kept, groups, [one], found.named), [one], found.rows.height)
@@ -75,7 +77,7 @@ def pareto(
     if len(wanted) < 2 or len(set(columns)) < len(columns):
         raise ConfigError("a Pareto front needs two different figures or more: time,l2.size_kib")
     groups = columns_named(by, results.schema.names())
-    found = select(results, [*columns, *groups], subject_to)
+    found = select(results, [*_shown(wanted, results.schema), *groups], subject_to)
     parts = found.rows.partition_by(groups, maintain_order=True) if groups else [found.rows]
     signs = np.array([-1.0 if one.is_maximized else 1.0 for one in wanted])
     fronts = [part.filter(non_dominated(part.select(columns).cast(pl.Float64).to_numpy() * signs)) for part in parts]
@@ -105,9 +107,15 @@ def _objective(text: str, schema: pl.Schema) -> Objective:
     return Objective(number_named(text.removeprefix(MOST_FIRST), schema), is_maximized)
 
 
+def _shown(objectives: list[Objective], schema: pl.Schema) -> list[str]:
+    """The columns of the objectives; of samples each with its half width."""
+    both = ((one.column, f"{one.column}{HALF_WIDTH}") for one in objectives)
+    return [name for names in both for name in names if name in schema]
+
+
 def _told(
     results: Results, rows: pl.DataFrame, groups: list[str], objectives: list[Objective], named: list[str]
 ) -> pl.DataFrame:
-    columns = [*groups, *(one.column for one in objectives), *results.varying, *named]
+    columns = [*groups, *_shown(objectives, results.schema), *results.varying, *named]
     ordered = rows.sort(groups, maintain_order=True) if groups else rows
     return ordered.select(list(dict.fromkeys([*columns, POINT])))

@@ -77,10 +77,12 @@ def differences(first: Results, second: Results) -> list[str]:
 
 
 def _settings(asked: Mapping[str, Any]) -> dict[str, Any]:
-    """What is the same at all points: machine, window, keys that have one value."""
+    """What is the same at all points: machine, window, sample, keys that have one value."""
     lists = {one["key"]: one["values"] for one in asked["axes"] if isinstance(one["values"], list)}
     fixed = {key: values[0] for key, values in lists.items() if len(values) == 1}
-    return {"machine": asked["machine"], "window": asked["window"], **fixed}
+    of = asked.get("sample")
+    sample = f"{of['intervals']} intervals, seed {of['seed']}" if of else "none"
+    return {"machine": asked["machine"], "window": asked["window"], "sample": sample, **fixed}
 
 
 def _only_in(one: Results, other: Results) -> list[str]:

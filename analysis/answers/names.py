@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 import polars as pl
 
+from discotrace.analysis.sweep.sampled_figures import HALF_WIDTH
 from discotrace.tracegen.errors import ConfigError
 
 _UNIT = re.compile(r"_(ms|ns|us|kib|mib|mhz|percent|ratio|per_second|per_kilo_instruction|instructions|cycles|bytes)$")
@@ -19,6 +20,7 @@ def column_named(text: str, columns: Iterable[str]) -> str:
     known = list(columns)
     if text in known:
         return text
+    known = [name for name in known if not name.endswith(HALF_WIDTH)]  # meant by their whole names alone
     for found in (
         [name for name in known if without_unit(name) == text],
         [name for name in known if _has_words(name, text)],

@@ -13,11 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from discotrace.analysis.sweep.blocks import DONE, STATUS
-from discotrace.analysis.sweep.figures import ERROR
+from discotrace.analysis.sweep.figures import ERROR, TIME
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.points import POINT, SYSTEM, TRACE
 from discotrace.analysis.sweep.results import METADATA_KEY
+from discotrace.analysis.sweep.sampled_figures import HALF_WIDTH
 from discotrace.tracegen.errors import ConfigError
+
+SURE = f"{TIME}{HALF_WIDTH}"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class Results:
         if lost:
             told = ", ".join(f"{count:,} {status}" for status, count in lost.items())
             found.append(f"{self.source}: points that are left out: {told}")
+        if self.about["sweep"].get("sample"):
+            found.append(f"{self.source}: figures are those of samples; how sure they are is in columns like {SURE}")
         if ERROR in self.schema:
             error = self.rows.select(pl.col(ERROR).max()).collect().item()
             if error:

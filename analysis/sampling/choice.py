@@ -9,11 +9,21 @@ trace's trail (``tracegen.trail``).
 import random
 from dataclasses import dataclass
 
+from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
 
 INTERVALS = 25
 UNIT_WINDOWS = 4  # windows of an interval
 FEWEST = 5  # intervals: of less no spread is known
+PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How a trace is to be sampled: in so many intervals; ``seed`` decides where the first begins."""
+
+    intervals: int = INTERVALS
+    seed: int = 1
 
 
 @dataclass(frozen=True)
@@ -35,10 +45,23 @@ class Choice:
         return range(first, first + UNIT_WINDOWS)
 
 
-def chosen(instructions: int, window: int, intervals: int, seed: int) -> Choice:
-    """Choose intervals of a trace of so many instructions. Raises ConfigError where it has too few windows."""
+def check_intervals(intervals: int) -> None:
+    """Raises ConfigError where they are too few."""
     if intervals < FEWEST:
         raise ConfigError(f"{intervals} intervals are too few to tell how far they differ: sample at least {FEWEST}")
+
+
+def check_machine(machine: Machine) -> None:
+    """Raises ConfigError for a machine that cannot be sampled."""
+    if machine.vm.count > 1:
+        raise ConfigError("a sample is of one virtual machine: replay all of the trace, or leave out --vms")
+    if machine.memory.page_kib != PAGE_KIB:
+        raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
+
+
+def chosen(instructions: int, window: int, intervals: int, seed: int) -> Choice:
+    """Choose intervals of a trace of so many instructions. Raises ConfigError where it has too few windows."""
+    check_intervals(intervals)
     units = instructions // window // UNIT_WINDOWS
     if units < intervals:
         raise ConfigError(

@@ -90,7 +90,7 @@ def figures_of(one: Outcome, first: Outcome) -> dict[str, float]:
 def half_widths(without: Floats) -> Floats:
     """Half the widths of the confidence intervals of figures [...], from what they are without each interval
     [intervals, ...]."""
-    intervals = len(without)
+    intervals, without = len(without), np.ascontiguousarray(without)  # so that sums have one order
     deviation = without - without.mean(axis=0)
     error = np.sqrt((intervals - 1) / intervals * (deviation**2).sum(axis=0))
     half: Floats = t_quantile((1 + CONFIDENCE) / 2, intervals - 1) * error

@@ -12,7 +12,7 @@ from discotrace.replay import chronicle as chronicles
 from discotrace.replay.machine import Machine
 from discotrace.replay.piece import Past
 from discotrace.tracegen import outline as outlines
-from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.errors import TraceError
 from discotrace.tracegen.outline import Outline
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.trail import writing_trail
@@ -25,6 +25,16 @@ def moves_pages(system: str, machine: Machine) -> bool:
     if system == NATIVE or machine.nodes == 1:
         return False
     return find_policy(machine.placement.policy)(machine).hot_trigger > 0
+
+
+def chronicle_key(system: str, machine: Machine) -> str:
+    """A name for what memory holds under a system: the hash of all that decides it but the trace."""
+    tables = decisive(system, machine)
+    if not moves_pages(system, machine):
+        tables = {name: table for name, table in tables.items() if name not in OF_CPUS}
+    sources = sources_digest("discotrace.replay", "discotrace.monitor")
+    policy = policy_content(system, machine)
+    return digest({"system": system, "machine": tables, "policy": policy, "sources": sources})
 
 
 class Pasts:
@@ -65,25 +75,16 @@ class Pasts:
         return Past(of, chronicles.load(path))
 
     def check(self, reader: TraceReader, system: str, machine: Machine) -> None:
-        """Raises ConfigError where outline and chronicle are not here: they were made by somebody who has another
+        """Raises TraceError where outline and chronicle are not here: they were made by somebody who has another
         folder, trace or placement policy."""
         if self.missing_rows(reader) or not self._chronicle(reader, system, machine).exists():
-            raise ConfigError(
+            raise TraceError(
                 f"nothing is known here of {reader.source} under {system}: whoever replays intervals must see the same "
                 f"trace, the same placement policy and the folder {self.folder}"
             )
 
     def _chronicle(self, reader: TraceReader, system: str, machine: Machine) -> Path:
-        tables = decisive(system, machine)
-        if not moves_pages(system, machine):
-            tables = {name: table for name, table in tables.items() if name not in OF_CPUS}
-        made_from = {
-            "system": system,
-            "machine": tables,
-            "policy": policy_content(system, machine),
-            "sources": sources_digest("discotrace.replay", "discotrace.monitor"),
-        }
-        return self._path(reader, f"{digest(made_from)}.npz")
+        return self._path(reader, f"{chronicle_key(system, machine)}.npz")
 
     def _path(self, reader: TraceReader, name: str) -> Path:
         sources = sources_digest("discotrace.tracegen")

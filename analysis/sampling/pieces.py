@@ -42,7 +42,7 @@ class Pieces:
 def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
     """Replay intervals; their tidy counts, windows numbered as in a replay of the whole trace.
 
-    ``on_rows`` is told how many more rows are done. Raises TraceError, ConfigError as a replay does, ConfigError also
+    ``on_rows`` is told how many more rows are done. Raises TraceError, ConfigError as a replay does, TraceError also
     where ``folder`` has not what is to be known before.
     """
     pasts = Pasts(task.folder)

@@ -12,7 +12,7 @@ from discotrace.analysis.configuration import Configuration
 from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, join_systems
 from discotrace.analysis.provenance import of_counts, of_replay
 from discotrace.analysis.run import SYSTEMS
-from discotrace.analysis.sampling.choice import INTERVALS, chosen
+from discotrace.analysis.sampling.choice import Sample, check_machine, chosen
 from discotrace.analysis.sampling.pasts import Pasts
 from discotrace.analysis.sampling.pieces import Pieces, replay_pieces
 from discotrace.analysis.sampling.stored import about_sample
@@ -23,7 +23,6 @@ from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 
-PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
 TASKS_PER_WORKER = 2  # so that no worker waits long for the others at the end
 
 
@@ -32,8 +31,7 @@ class Asked:
     """How to sample. ``workers``: what starts them; None = intervals are replayed here, one after the other."""
 
     window: int
-    intervals: int = INTERVALS
-    seed: int = 1
+    sample: Sample
     workers: Callable[[], Workers] | None = None
 
 
@@ -44,7 +42,7 @@ def sampled(
     machine = configuration.machine.for_trace(reader.meta.cpus)
     check(machine, systems)
     outline = pasts.outline(reader, lambda rows: None)
-    choice = chosen(outline.total_instructions, asked.window, asked.intervals, asked.seed)
+    choice = chosen(outline.total_instructions, asked.window, asked.sample.intervals, asked.sample.seed)
     source = reader.source if "://" in reader.source else os.path.abspath(reader.source)
     folder = pasts.folder.absolute()  # workers may have another directory to work in
     tasks = [Pieces(source, folder, system, machine, asked.window, choice, choice.firsts) for system in systems]
@@ -92,7 +90,4 @@ def check(machine: Machine, systems: Sequence[str]) -> None:
     for system in systems:
         if system not in SYSTEMS:
             raise ConfigError(f"unknown system {system!r}; known: {', '.join(SYSTEMS)}")
-    if machine.vm.count > 1:
-        raise ConfigError("a sample is of one virtual machine: replay all of the trace, or leave out --vms")
-    if machine.memory.page_kib != PAGE_KIB:
-        raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
+    check_machine(machine)

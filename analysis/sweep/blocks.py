@@ -1,7 +1,7 @@
 """Blocks of points that are priced together and kept in one file: some combinations of structure, under all systems."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 
 from discotrace.analysis.counts_file import read
 from discotrace.analysis.keeping import digest, make_folder, sources_digest
-from discotrace.analysis.outcome import counted
 from discotrace.analysis.pricing import Floats
-from discotrace.analysis.report import site_of
-from discotrace.analysis.sweep.figures import FIGURES, SLOWDOWN, TIME, Pricer
+from discotrace.analysis.sweep.figures import FIGURES, SLOWDOWN, TIME
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import CELL, REPLAY, WHY, Plan, Wanted
 from discotrace.analysis.sweep.points import PAIR, POINT, SYSTEM, TRACE
+from discotrace.analysis.sweep.sampled_figures import Figures, pricers_of, with_half_widths
 from discotrace.tracegen.atomic import atomic_path, output_errors
 
 STATUS, DONE, IMPOSSIBLE, FAILED = "status", "done", "impossible", "failed"
@@ -30,19 +29,20 @@ PRICING = ("discotrace.analysis",)  # the sources that decide what counts cost
 class Block:
     """Points to price. ``points``: rows of ``Plan.points``; ``replays``: those that they need, by their place there.
 
-    ``prices``: the keys that vary.
+    ``prices``: the keys that vary; ``layers``: how often counts are priced, see ``sampled_figures``.
     """
 
     points: pl.DataFrame
     replays: dict[int, Wanted]
     prices: tuple[str, ...]
+    layers: int
 
     @cached_property
     def key(self) -> str:
         """The hash of all that decides what its points cost, but for replays that could not be made."""
         replays = {str(place): [one.key, one.configuration.prices.to_tables()] for place, one in self.replays.items()}
         rows = hashlib.sha256(self.points.drop(CELL).write_csv().encode()).hexdigest()
-        return digest({"rows": rows, "replays": replays, "sources": sources_digest(*PRICING)})
+        return digest({"rows": rows, "replays": replays, "layers": self.layers, "sources": sources_digest(*PRICING)})
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ def blocks_of(plan: Plan) -> list[Block]:
     sizes = plan.points.group_by(CELL).len().sort(CELL)
     number = (pl.col("len").cum_sum() - 1) // MOST_POINTS
     numbered = plan.points.join(sizes.select(CELL, number.alias("block")), on=CELL, maintain_order="left")
+    layers = 1 if plan.spec.sample is None else 1 + plan.spec.sample.intervals
     found = []
     for points in numbered.partition_by("block", maintain_order=True, include_key=False):
         places = points[REPLAY].drop_nulls().unique().sort().to_list()
-        found.append(Block(points, {place: plan.replays[place] for place in places}, tuple(plan.prices)))
+        found.append(Block(points, {place: plan.replays[place] for place in places}, tuple(plan.prices), layers))
     return found
 
 
@@ -95,11 +96,15 @@ def _priced(task: Pricing) -> Iterator[pl.DataFrame]:
     points = task.block.points
     made = _Pricers(task)
     pair = points[PAIR].to_numpy()
-    starts = np.searchsorted(pair, np.unique(pair)[::CHUNK])
+    starts = np.searchsorted(pair, np.unique(pair)[:: max(1, CHUNK // task.block.layers)])
     for start, end in zip(starts, [*starts[1:], len(pair)], strict=True):
         by_replay = points[int(start) : int(end)].partition_by(REPLAY, maintain_order=True)
-        rows = pl.concat([_of_replay(task, part, made) for part in by_replay]).sort(POINT)
-        yield _compared(rows)
+        yield with_half_widths([_layer(task, by_replay, made, layer) for layer in range(task.block.layers)])
+
+
+def _layer(task: Pricing, parts: Sequence[pl.DataFrame], made: "_Pricers", layer: int) -> pl.DataFrame:
+    """Points by replay, with what one layer of its counts costs at them."""
+    return _compared(pl.concat([_of_replay(task, part, made, layer) for part in parts]).sort(POINT))
 
 
 class _Pricers:
@@ -107,16 +112,16 @@ class _Pricers:
 
     def __init__(self, task: Pricing) -> None:
         self._task = task
-        self._made: dict[int, Pricer] = {}
+        self._made: dict[int, Sequence[Figures]] = {}
 
-    def of(self, place: int) -> Pricer:
+    def of(self, place: int) -> Sequence[Figures]:
+        """One for each layer."""
         if place not in self._made:
             block = self._task.block
             wanted = block.replays[place]
-            file = read(self._task.folder.counts(wanted.key))
-            counts = counted(wanted.system, file.of_system(wanted.system), site_of(file))
-            points = block.points.filter(pl.col(REPLAY) == place)
-            self._made[place] = Pricer(counts, wanted.configuration.prices, _changes(block, points))
+            counts = read(self._task.folder.counts(wanted.key))
+            changes = _changes(block, block.points.filter(pl.col(REPLAY) == place))
+            self._made[place] = pricers_of(counts, wanted.system, wanted.configuration.prices, changes)
         return self._made[place]
 
 
@@ -125,7 +130,7 @@ def _changes(block: Block, points: pl.DataFrame) -> dict[str, Floats]:
     return {key: points[key].cast(pl.Float64).to_numpy() for key in block.prices}
 
 
-def _of_replay(task: Pricing, part: pl.DataFrame, made: _Pricers) -> pl.DataFrame:
+def _of_replay(task: Pricing, part: pl.DataFrame, made: _Pricers, layer: int) -> pl.DataFrame:
     """Points of one replay, or of none, with what is said of them."""
     status, why, found = DONE, None, None
     place = part[REPLAY][0]
@@ -137,7 +142,7 @@ def _of_replay(task: Pricing, part: pl.DataFrame, made: _Pricers) -> pl.DataFram
     elif wanted.key in task.failed:
         status, why = FAILED, task.failed[wanted.key]
     else:
-        found = made.of(place).figures(_changes(task.block, part), part.height)
+        found = made.of(place)[layer].figures(_changes(task.block, part), part.height)
     reason = pl.col(WHY) if why is None else pl.lit(why)
     parameters = [name for name in part.columns if name not in (CELL, REPLAY, WHY)]
     told = part.select(*parameters, pl.lit(status).alias(STATUS), reason.alias(WHY))

@@ -13,7 +13,7 @@ from discotrace.analysis.keeping import sources_digest
 from discotrace.analysis.sampling.pieces import Pieces
 from discotrace.analysis.sweep.blocks import Pricing
 from discotrace.analysis.sweep.counting import Counting
-from discotrace.analysis.sweep.plan import key_of
+from discotrace.analysis.sweep.sampled import Knowing
 from discotrace.analysis.sweep.warm import is_warm, warm
 from discotrace.analysis.sweep.worker import Reporter
 from discotrace.tracegen.errors import ConfigError, TraceError
@@ -77,9 +77,8 @@ def _check_code(expected: tuple[str, str]) -> None:
 def _check_policies(task: Counting) -> None:
     """Raises ConfigError for a policy that is not the one which was planned with: names say what decides counts."""
     for one in task.wanted:
-        machine = one.configuration.machine
-        if key_of(one.trace, one.system, machine, task.window) != one.key:
-            policy = machine.placement.policy
+        if task.key_of(one) != one.key:
+            policy = one.configuration.machine.placement.policy
             raise ConfigError(
                 f"{here()} has another placement policy {policy} than the sweep was planned with, or none: give it by "
                 "a path from the root that all workers see, or install it; a changed one needs new workers"
@@ -90,6 +89,8 @@ def _check_trace(argument: Any) -> None:
     """Raises TraceError, with what to do, if the trace of a task cannot be opened here at all."""
     if isinstance(argument, Counting):
         source = argument.wanted[0].trace.source
+    elif isinstance(argument, Knowing):
+        source = argument.wanted.trace.source
     elif isinstance(argument, Pieces):
         source = argument.source
     else:
@@ -109,6 +110,8 @@ def _compile(argument: Any) -> None:
         systems = {one.system for one in argument.wanted}
     elif isinstance(argument, Pricing):
         systems = {one.system for one in argument.block.replays.values()}
+    elif isinstance(argument, Knowing):
+        systems = {argument.wanted.system}
     elif isinstance(argument, Pieces):
         systems = {argument.system}
     if not is_warm(sorted(systems)):

@@ -1,7 +1,8 @@
 """Replays of a sweep that are made together, in whatever process: one decode of their trace, side by side."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 from discotrace.analysis.counts_file import FORMAT_VERSION, CountsFile, as_bytes, join_systems, write
 from discotrace.analysis.fronts import Run, fronts
@@ -9,11 +10,12 @@ from discotrace.analysis.keeping import make_folder
 from discotrace.analysis.provenance import of_counts, of_replay
 from discotrace.analysis.run import Replayed, replay_runs
 from discotrace.analysis.sweep.folder import SweepFolder
-from discotrace.analysis.sweep.plan import Wanted
+from discotrace.analysis.sweep.plan import TraceFile, Wanted, key_of
 from discotrace.tracegen.errors import ConfigError, TraceError
 from discotrace.tracegen.reader import TraceReader
 
 COMMAND = "discotrace sweep"
+NO_MEMORY = "this computer has not enough memory for the modelled machine"
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,18 @@ class Counting:
         if len(parts) == 1:
             middle = len(self.wanted) // 2
             parts = [list(part) for part in (self.wanted[:middle], self.wanted[middle:]) if part]
-        return [Counting(tuple(part), self.window, self.folder) for part in parts]
+        return [replace(self, wanted=tuple(part)) for part in parts]
+
+    def key_of(self, wanted: Wanted) -> str:
+        """The name of one of the replays, as it is found in this process: that of ``plan.key_of``."""
+        return key_of(wanted.trace, wanted.system, wanted.configuration.machine, self.window, None)
+
+    def files(
+        self, reader: TraceReader, on_rows: Callable[[int], None], impossible: dict[str, str]
+    ) -> Iterator[tuple[str, CountsFile]]:
+        """Counts of each of the replays, by key; ``impossible`` is told why others cannot be made."""
+        for wanted, one in _replayed(reader, self, on_rows, impossible):
+            yield wanted.key, _with_provenance(reader, self.window, wanted, one)
 
 
 @dataclass(frozen=True)
@@ -56,19 +69,24 @@ def count(task: Counting, on_rows: Callable[[int], None]) -> Counted:
     """
     impossible: dict[str, str] = {}
     contents: dict[str, bytes] = {}
-    trace = task.wanted[0].trace
-    with TraceReader(trace.source) as reader:
-        if reader.identity() != trace.identity:
-            raise TraceError(f"{trace.source}: is another file than when the sweep was planned: start it again")
-        for wanted, one in _replayed(reader, task, on_rows, impossible):
-            counts = _with_provenance(reader, task.window, wanted, one)
+    with opened(task.wanted[0].trace) as reader:
+        for key, counts in task.files(reader, on_rows, impossible):
             if task.folder is None:
-                contents[wanted.key] = as_bytes(counts)
+                contents[key] = as_bytes(counts)
             else:
-                path = task.folder.counts(wanted.key)
+                path = task.folder.counts(key)
                 make_folder(path.parent)
                 write(path, counts)
     return Counted(impossible, contents)
+
+
+@contextmanager
+def opened(trace: TraceFile) -> Iterator[TraceReader]:
+    """The trace of a plan. Raises TraceError where it is another file by now."""
+    with TraceReader(trace.source) as reader:
+        if reader.identity() != trace.identity:
+            raise TraceError(f"{trace.source}: is another file than when the sweep was planned: start it again")
+        yield reader
 
 
 def _replayed(
@@ -98,7 +116,7 @@ def _together(
     try:
         replayed = replay_runs(reader, runs, window, lambda rows: on_rows(rows * len(runs)), threads=1)
     except MemoryError as fault:
-        raise ConfigError("this computer has not enough memory for the modelled machine") from fault
+        raise ConfigError(NO_MEMORY) from fault
     return list(zip(wanted, replayed, strict=True))
 
 

@@ -7,6 +7,8 @@ from itertools import islice
 
 from discotrace.analysis.fronts import Run, fronts
 from discotrace.analysis.run import new_system
+from discotrace.analysis.sampling.choice import Sample
+from discotrace.analysis.sampling.pasts import chronicle_key
 from discotrace.analysis.sweep.figures import SOLVED_AT_MOST
 from discotrace.analysis.sweep.plan import REPLAY, Plan, Wanted
 from discotrace.analysis.sweep.warm import is_warm
@@ -17,6 +19,8 @@ from discotrace.tracegen.reader import TraceReader
 
 TRIAL_BATCHES = 2  # of the trace, to find out how fast this computer replays it now
 TYPICAL_NS_PER_ROW = 60.0  # where nothing is compiled yet; docs/performance.md
+OUTLINE_NS_PER_ROW, CHRONICLE_NS_PER_ROW = 110.0, 40.0  # to know a trace, and its memory; docs/scaling.md
+SAMPLED_INTERVAL_S = 0.6  # docs/scaling.md
 LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md
 REPLAY_S, POINT_S = 0.1, 0.002  # to arrange counts for pricing; to price a point with waiting; docs/performance.md
 FITTING_S, INTERPOLATED_S = 2.0, 4e-6  # to fit a surface; to price a point by it, and keep it; docs/performance.md
@@ -43,15 +47,13 @@ class Estimate:
 def estimated(plan: Plan, counted: set[str], workers: int) -> Estimate:
     """What is left of a plan if these replays are counted. Replays the beginning of its first trace to find out."""
     missing = [one for one in plan.replays if one.key not in counted]
-    groups = _groups(missing)
-    measured = bool(missing) and is_warm(sorted({one.system for one in missing}))
-    ns_per_row = {one.system: _ns_per_row(one) if measured else TYPICAL_NS_PER_ROW for one in _first_of_each(missing)}
-    replaying = sum(
-        group[0].trace.rows * ns_per_row[group[0].system] / 1e9 * (1 + LANE_SHARE * (len(group) - 1))
-        for group in groups
-    )
+    sample = plan.spec.sample
+    groups = _groups(missing) if sample is None else [[one] for one in missing]
+    measured = sample is None and bool(missing) and is_warm(sorted({one.system for one in missing}))
+    replaying = _replaying_s(groups, measured) if sample is None else _sampling_s(missing, sample)
     of_each = plan.points[REPLAY].drop_nulls().value_counts()["count"].to_list()
-    pricing = sum(REPLAY_S + _pricing_s(points) for points in of_each)
+    layers = 1 if sample is None else 1 + sample.intervals
+    pricing = sum(layers * (REPLAY_S + _pricing_s(points)) for points in of_each)
     largest = max((sum(_tag_mib(one.configuration.machine) for one in group) for group in groups), default=0.0)
     return Estimate(
         points=plan.points.height,
@@ -76,13 +78,29 @@ def _groups(missing: Sequence[Wanted]) -> list[list[Wanted]]:
     return found
 
 
+def _replaying_s(groups: Sequence[Sequence[Wanted]], measured: bool) -> float:
+    """How long it takes to replay whole traces: tried, or as is typical."""
+    firsts = {group[0].system: group[0] for group in reversed(groups)}
+    ns_per_row = {system: _ns_per_row(one) if measured else TYPICAL_NS_PER_ROW for system, one in firsts.items()}
+    return sum(
+        group[0].trace.rows * ns_per_row[group[0].system] / 1e9 * (1 + LANE_SHARE * (len(group) - 1))
+        for group in groups
+    )
+
+
+def _sampling_s(missing: Sequence[Wanted], sample: Sample) -> float:
+    """How long samples take that begin with nothing known of their traces."""
+    rows = sum({one.trace.source: one.trace.rows for one in missing}.values())
+    memories = {
+        (one.trace.source, chronicle_key(one.system, one.configuration.machine)): one.trace.rows for one in missing
+    }
+    knowing_ns = rows * OUTLINE_NS_PER_ROW + sum(memories.values()) * CHRONICLE_NS_PER_ROW
+    return knowing_ns / 1e9 + len(missing) * sample.intervals * SAMPLED_INTERVAL_S
+
+
 def _pricing_s(points: int) -> float:
     """How long so many points of one replay take."""
     return points * POINT_S if points <= SOLVED_AT_MOST else FITTING_S + points * INTERPOLATED_S
-
-
-def _first_of_each(missing: Sequence[Wanted]) -> list[Wanted]:
-    return list({one.system: one for one in reversed(missing)}.values())
 
 
 def _ns_per_row(wanted: Wanted) -> float:

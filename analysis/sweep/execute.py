@@ -38,6 +38,9 @@ class Watcher(Protocol):
     def compiling(self) -> None:
         """What the workers need is being compiled."""
 
+    def reading(self) -> None:
+        """Whole traces are being read, for what samples of them need."""
+
 
 @dataclass
 class Found:
@@ -54,6 +57,31 @@ class Work:
 
     missing: list[Wanted]
     blocks: list[Block]
+
+
+class Manner(Protocol):
+    """How the replays of a sweep are made: of whole traces, or of samples (``sampled.Samples``)."""
+
+    def prepared(self, missing: Sequence[Wanted], workers: Workers, watcher: Watcher) -> dict[str, str]:
+        """Have all made that several replays need; why some of them are impossible, by key."""
+
+    def tasks(self, missing: Sequence[Wanted], folder: SweepFolder | None, workers: int) -> list[Counting]:
+        """The replays in tasks, for so many workers. ``folder``: where they keep counts, if they can."""
+
+
+@dataclass(frozen=True)
+class WholeTraces:
+    """Replays of all rows. ``window`` in instructions."""
+
+    window: int
+
+    def prepared(self, missing: Sequence[Wanted], workers: Workers, watcher: Watcher) -> dict[str, str]:
+        """See ``Manner``: nothing."""
+        return {}
+
+    def tasks(self, missing: Sequence[Wanted], folder: SweepFolder | None, workers: int) -> list[Counting]:
+        """See ``tasks_of``."""
+        return tasks_of(missing, self.window, folder, workers)
 
 
 def tasks_of(missing: Sequence[Wanted], window: int, folder: SweepFolder | None, workers: int) -> list[Counting]:
@@ -83,14 +111,15 @@ def _fronts(wanted: Sequence[Wanted]) -> list[list[Wanted]]:
 class Execution:
     """The tasks of a sweep and what becomes of them."""
 
-    def __init__(self, work: Work, folder: SweepFolder, window: int, workers: Workers, watcher: Watcher) -> None:
+    def __init__(self, work: Work, folder: SweepFolder, manner: Manner, workers: Workers, watcher: Watcher) -> None:
         self.found = Found()
         self._folder = folder
         self._workers = workers
         self._watcher = watcher
         self._blocks = work.blocks
-        kept_by_workers = folder if workers.shares(folder.path) else None
-        self._counting = deque(tasks_of(work.missing, window, kept_by_workers, workers.count))
+        self._missing = work.missing
+        self._manner = manner
+        self._counting: deque[Counting] = deque()
         self._pricing: deque[int] = deque()
         self._waits_for = {place: self._keys(block) for place, block in enumerate(work.blocks)}
         self._needed_by: dict[str, list[int]] = {}
@@ -107,15 +136,24 @@ class Execution:
 
     def run(self) -> None:
         """Do all of it. Raises what a task raises that concerns the whole sweep."""
-        systems = sorted({one.system for task in self._counting for one in task.wanted})
-        if not is_warm(systems):
-            self._watcher.compiling()
-            all_done([Task(warm, systems)], self._workers)
+        self._prepare()
         while self._counting or self._pricing or self._given:
             while self._workers.room > 0 and (self._counting or self._pricing):
                 self._give()
             for news in self._workers.news(PATIENCE):
                 self._hear(news)
+
+    def _prepare(self) -> None:
+        """Have ready what tasks need, and the tasks."""
+        kept_by_workers = self._folder if self._workers.shares(self._folder.path) else None
+        systems = sorted({one.system for one in self._missing})
+        if not is_warm(systems):
+            self._watcher.compiling()
+            all_done([Task(warm, systems)], self._workers)
+        self.found.impossible |= self._manner.prepared(self._missing, self._workers, self._watcher)
+        self._settled([one for one in self._missing if one.key in self.found.impossible])
+        possible = [one for one in self._missing if one.key not in self.found.impossible]
+        self._counting.extend(self._manner.tasks(possible, kept_by_workers, self._workers.count))
 
     def _give(self) -> None:
         """Pricing comes first: what is counted is to be seen soon."""

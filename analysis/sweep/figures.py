@@ -85,7 +85,8 @@ class Pricer:
 def _frame(counted: Counted, times: BulkTimes, error: Floats, points: int) -> pl.DataFrame:
     """Figures as a table of so many rows."""
     of_part = dict(zip(ALL_PARTS, times.parts_ns.T, strict=True))
-    monitor = np.sum([ns for part, ns in of_part.items() if part.startswith("monitor")], axis=0)
+    of_monitor = (ns for part, ns in of_part.items() if part.startswith("monitor"))
+    monitor = sum(of_monitor, np.zeros_like(times.total_ns))  # one after the other, however many points there are
     varying: dict[str, Floats] = {
         TIME: times.total_ns / 1e6,
         "kernel_percent": _share(100 * (of_part["kernel"] + of_part["kernel_stall"]), times),

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -15,6 +15,7 @@ from discotrace.analysis.fit_file import with_fitted
 from discotrace.analysis.keeping import digest, sources_digest
 from discotrace.analysis.prices import Prices
 from discotrace.analysis.run import SYSTEMS
+from discotrace.analysis.sampling.choice import Sample, check_machine
 from discotrace.analysis.sweep.points import SYSTEM, TRACE, cell, points_of
 from discotrace.analysis.sweep.spec import Axis, Spec
 from discotrace.analysis.sweep.values import Interval
@@ -25,6 +26,7 @@ from discotrace.tracegen.reader import TraceReader
 from discotrace.version import VERSION
 
 CELL, REPLAY, WHY = "cell", "replay", "why"  # columns beside those of points_of
+SAMPLING = ("discotrace.tracegen", "discotrace.analysis.sampling")  # those that decide, beside them, what a sample is
 COUNTING = ("discotrace.replay", "discotrace.monitor")  # the sources that decide what is counted
 
 
@@ -124,7 +126,7 @@ class _Replays:
             configuration = self._configuration(row, trace)
         except ConfigError as fault:
             return None, str(fault).removeprefix("configuration: ")
-        key = key_of(trace, system, configuration.machine, self._spec.window)
+        key = key_of(trace, system, configuration.machine, self._spec.window, self._spec.sample)
         if key not in self._places:
             self._places[key] = len(self.all)
             self.all.append(Wanted(key, trace, system, configuration))
@@ -137,23 +139,26 @@ class _Replays:
             tables[table][name] = values.get(row[key], row[key])
         machine = Machine.from_tables(tables).for_trace(trace.cpus)
         _check_policy(machine.placement.policy)
+        if self._spec.sample is not None:
+            check_machine(machine)
         return Configuration(machine, self._prices)
 
 
-def key_of(trace: TraceFile, system: str, machine: Machine, window: int) -> str:
+def key_of(trace: TraceFile, system: str, machine: Machine, window: int, sample: Sample | None) -> str:
     """A name for the counts of a replay: the hash of all that decides them, the sources of the code included."""
-    return digest(
-        {
-            "trace": trace.identity,
-            "system": system,
-            "machine": decisive(system, machine),
-            "policy": policy_content(system, machine),
-            "window": window,
-            "version": VERSION,
-            "sources": sources_digest(*COUNTING),
-            "format": FORMAT_VERSION,
-        }
-    )
+    made_from = {
+        "trace": trace.identity,
+        "system": system,
+        "machine": decisive(system, machine),
+        "policy": policy_content(system, machine),
+        "window": window,
+        "version": VERSION,
+        "sources": sources_digest(*COUNTING),
+        "format": FORMAT_VERSION,
+    }
+    if sample is not None:
+        made_from["sample"] = {**asdict(sample), "sources": sources_digest(*SAMPLING)}
+    return digest(made_from)
 
 
 def _base_tables(spec: Spec) -> Tables:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discotrace.analysis.configuration import PRICE_KEYS, STRUCTURAL_KEYS, TABLES
+from discotrace.analysis.sampling.choice import Sample, check_intervals
 from discotrace.analysis.sweep.values import FORMS, Interval, distinct, values_of
 from discotrace.tracegen.errors import ConfigError
 
@@ -28,6 +29,9 @@ KINDS: dict[str, tuple[type, ...]] = {  # of the entries that describe a sweep
     "lhs": (int,),
     "seed": (int,),
     "window": (int,),
+    "sample": (bool,),
+    "sample_intervals": (int,),
+    "sample_seed": (int,),
 }
 
 
@@ -66,6 +70,7 @@ class Spec:
     where: tuple[str, ...] = ()
     design: Design = Design()
     window: int = WINDOW
+    sample: Sample | None = None  # None = whole traces are replayed
 
     def to_tree(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -107,6 +112,7 @@ def spec_of(tree: Mapping[str, Any]) -> Spec:
         where=(where,) if isinstance(where, str) else tuple(where),
         design=Design(kind, tree.get(kind, 0), tree.get("seed", Design.seed)),
         window=tree.get("window", WINDOW),
+        sample=_sample(tree),
     )
     _check(spec)
     return spec
@@ -160,11 +166,28 @@ def _check_entry(key: str, value: Any) -> None:
     if key not in KINDS:
         raise ConfigError(f"unknown entry {key}{_hint(key, KINDS)}")
     kinds = KINDS[key]
-    if not isinstance(value, kinds) or isinstance(value, bool):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise ConfigError(f"{key} is {value!r}, expected {' or '.join(_KIND_NAMES[kind] for kind in kinds)}")
 
 
-_KIND_NAMES: dict[type, str] = {list: "a list", str: "a text", dict: "a table", int: "a whole number"}
+_KIND_NAMES: dict[type, str] = {
+    list: "a list",
+    str: "a text",
+    dict: "a table",
+    int: "a whole number",
+    bool: "true or false",
+}
+
+
+def _sample(tree: Mapping[str, Any]) -> Sample | None:
+    if not tree.get("sample"):
+        for key in ("sample_intervals", "sample_seed"):
+            if key in tree:
+                raise ConfigError(f"{key} is for a sweep of samples: ask for one with sample")
+        return None
+    found = Sample(tree.get("sample_intervals", Sample.intervals), tree.get("sample_seed", Sample.seed))
+    check_intervals(found.intervals)
+    return found
 
 
 def _check(spec: Spec) -> None:

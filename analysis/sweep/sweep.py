@@ -4,16 +4,19 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from discotrace.analysis.keeping import digest, sources_digest
 from discotrace.analysis.sweep.blocks import DONE, FAILED, IMPOSSIBLE, PRICING, STATUS, blocks_of
-from discotrace.analysis.sweep.execute import Execution, Watcher, Work
+from discotrace.analysis.sweep.execute import Execution, Manner, Watcher, WholeTraces, Work
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import COUNTING, WHY, Plan
 from discotrace.analysis.sweep.results import assemble
+from discotrace.analysis.sweep.sampled import Samples
+from discotrace.analysis.sweep.spec import Spec
 from discotrace.analysis.sweep.workers import Workers
 from discotrace.version import VERSION
 
@@ -35,9 +38,17 @@ class Summary:
 
 
 def sweep(
-    plan: Plan, folder: SweepFolder, workers: Callable[[], Workers], watcher: Watcher, command: str, force: bool
+    plan: Plan,
+    folder: SweepFolder,
+    pasts: Path,
+    workers: Callable[[], Workers],
+    watcher: Watcher,
+    command: str,
+    force: bool,
 ) -> Summary:
     """Carry a plan out in a folder. What is there already is not made again.
+
+    ``pasts``: the folder for what samples must know of traces.
 
     However it ends, by an exception too, the results of what is finished are written. Raises OutputError where another
     sweep, unless ``force``, or another run is in the folder; and what concerns the sweep as a whole.
@@ -54,7 +65,7 @@ def sweep(
         folder.drop_blocks({block.key for block in work.blocks})  # so that what is priced is always of what was asked
         folder.note(asked)
         with workers() as working:
-            execution = Execution(work, folder, plan.spec.window, working, watcher)
+            execution = Execution(work, folder, _manner(plan.spec, pasts), working, watcher)
             try:
                 execution.run()
             finally:
@@ -62,6 +73,12 @@ def sweep(
                 assemble(folder, finished, asked | {"complete": len(finished) == len(work.blocks)})
         folder.drop_priced(finished)
     return _summary(plan, folder, len(work.missing), time.monotonic() - began)
+
+
+def _manner(spec: Spec, pasts: Path) -> Manner:
+    if spec.sample is None:
+        return WholeTraces(spec.window)
+    return Samples(spec.window, spec.sample, pasts.absolute())
 
 
 def about(plan: Plan, command: str) -> dict[str, Any]:

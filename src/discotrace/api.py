@@ -23,7 +23,7 @@ from discotrace.analysis.curve.curve_file import curve_frame
 from discotrace.analysis.curve.measure import measured
 from discotrace.analysis.curve.question import ALL_SETS, Question
 from discotrace.analysis.replayed import replayed
-from discotrace.analysis.sampling.choice import INTERVALS
+from discotrace.analysis.sampling.choice import INTERVALS, Sample
 from discotrace.analysis.sampling.run import Asked
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import Plan, planned
@@ -32,6 +32,7 @@ from discotrace.analysis.sweep.spec import WINDOW, read_file, spec_of
 from discotrace.analysis.sweep.sweep import sweep as carry_out
 from discotrace.analysis.sweep.workforce import workers_beside, workers_on
 from discotrace.cli.crash import crash_point
+from discotrace.cli.folders import pasts_folder
 from discotrace.cli.replaying import free_target, replay_progress
 from discotrace.cli.sampled import check_not_with_sample, sampled_counts
 from discotrace.cli.sweep_progress import watching
@@ -72,7 +73,7 @@ def replay(
     names, command = ",".join(_list(systems)), f"discotrace.replay({source!r}, ...)"
     if sample:
         check_not_with_sample(crash=crash)
-        asked = Asked(window, intervals, seed, workers_beside(on, workers))
+        asked = Asked(window, Sample(intervals, seed), workers_beside(on, workers))
         counts = sampled_counts(source, configuration, names, asked, command, quiet=False)
     else:
         if workers is not None or on is not None:
@@ -115,15 +116,15 @@ def sweep(
 
     ``traces``: trace files, or a sweep file (``.toml``). ``entries`` are those of a sweep file, and come before what is
     in one: ``set``, a mapping of keys to lists or texts like ``"256:8192:x2"``; ``systems``, ``machine``, ``zip``,
-    ``where``, ``random``, ``lhs``, ``seed``, ``window``; and ``vms``, short for ``vm.count`` in ``set``.
-    ``on``: workers of Dask.
+    ``where``, ``random``, ``lhs``, ``seed``, ``window``, ``sample``, ``sample_intervals``, ``sample_seed``; and
+    ``vms``, short for ``vm.count`` in ``set``. ``on``: workers of Dask.
     """
     plan = plan_of(traces, **entries)
     if strict and plan.skipped.height:
         raise ConfigError(f"{plan.skipped.height:,} points are impossible; the first: {plan.skipped['why'][0]}")
     folder = SweepFolder(Path(output))
     with watching(plan, quiet=False) as watcher:
-        carry_out(plan, folder, workers_on(on, workers), watcher, "discotrace.sweep(...)", force)
+        carry_out(plan, folder, pasts_folder(), workers_on(on, workers), watcher, "discotrace.sweep(...)", force)
     return results(output)
 
 

@@ -14,6 +14,7 @@ import discotrace
 from discotrace import api
 from discotrace.analysis.sweep.figures import FIGURES
 from discotrace.analysis.sweep.sampled_figures import HALF_WIDTH, HALF_WIDTHS
+from discotrace.analysis.sweep.spec import KINDS
 from discotrace.cli import best, curve, diff, effects, price, replay, sweep
 from discotrace.tracegen.errors import CheckFailedError, ConfigError, OutputError, TraceError
 from tests.cli.running import run, sample_trace
@@ -166,7 +167,7 @@ def test_what_is_wrong_is_raised(trace: Path, wrong: object, message: str) -> No
 )
 def test_names_are_those_of_the_command_line(verb: object, function: object) -> None:
     ours, theirs = (inspect.signature(one).parameters for one in (function, verb))  # type: ignore[arg-type]
-    entries = {"machine", "systems", "where", "random", "lhs", "seed", "window", "vms"} if "entries" in ours else {*()}
+    entries = {*KINDS, "vms"} if "entries" in ours else {*()}
     kept = {"output", "force"} if verb is curve else {*()}
     assert {*theirs} - PRINTED - OTHERWISE - kept <= {*ours, *entries}
 

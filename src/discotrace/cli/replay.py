@@ -56,11 +56,12 @@ def replay(
     configuration = configured(machine, changes, vms, nfs)
     target = None if output is None else free_target(output, trace, force)
     if sample:
+        from discotrace.analysis.sampling.choice import Sample
         from discotrace.analysis.sampling.run import Asked
         from discotrace.analysis.sweep.workforce import workers_beside
 
         check_not_with_sample(crash=crash, services=services)
-        asked = Asked(window, intervals, seed, workers_beside(on, workers))
+        asked = Asked(window, Sample(intervals, seed), workers_beside(on, workers))
         counts = sampled_counts(trace, configuration, systems, asked, command(), quiet)
     else:
         if workers is not None or on is not None:

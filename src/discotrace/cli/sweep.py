@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from discotrace.cli.console import err, out, print_json, remark
+from discotrace.cli.folders import pasts_folder
 from discotrace.cli.options import Json, On, Quiet
 from discotrace.cli.replaying import command
 from discotrace.tracegen.errors import CheckFailedError, ConfigError
@@ -50,6 +51,11 @@ def sweep(
     window: Annotated[
         int | None, typer.Option(help="Length of a window of counts, in instructions.", show_default="1000000")
     ] = None,
+    sample: Annotated[
+        bool | None, typer.Option("--sample", help="Replay intervals only; figures with their spread.")
+    ] = None,
+    sample_intervals: Annotated[int | None, typer.Option(help="How many.", show_default="25")] = None,
+    sample_seed: Annotated[int | None, typer.Option(help="Where the first begins.", show_default="1")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for counts and results.")] = Path("sweep"),
     force: Annotated[bool, typer.Option("--force", help="Replace the results of another sweep in the folder.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it takes, and do nothing.")] = False,
@@ -67,7 +73,8 @@ def sweep(
     in FOLDER/results.parquet.
     """
     options = {"machine": machine, "systems": systems, "zip": together, "where": where, "random": random, "lhs": lhs}
-    options |= {"seed": seed, "window": window}
+    options |= {"seed": seed, "window": window, "sample": sample}
+    options |= {"sample_intervals": sample_intervals, "sample_seed": sample_seed}
     spec = _spec(traces, changes or [], vms, {key: value for key, value in options.items() if value is not None})
     from discotrace.analysis.sweep.workforce import workers_on
 
@@ -121,7 +128,8 @@ def _estimate(plan: Plan, output: Path, workers: int | None, json_output: bool) 
         return
     console = out()
     there = found.replays - found.missing
-    speed = "" if found.measured or not found.missing else "; a guess: nothing is compiled yet"
+    guessed = "; a guess" if plan.spec.sample else "; a guess: nothing is compiled yet"
+    speed = "" if found.measured or not found.missing else guessed
     for line in (
         f"{found.points:,} points, {found.impossible:,} of them impossible",
         f"{found.replays:,} distinct replays, {there:,} of them there already; {found.fronts:,} runs through a trace",
@@ -144,7 +152,7 @@ def _swept(plan: Plan, output: Path, workers: Callable[[], Workers], force: bool
     folder = SweepFolder(output)
     try:
         with watching(plan, quiet) as watcher:
-            return carry_out(plan, folder, workers, watcher, command(), force)
+            return carry_out(plan, folder, pasts_folder(), workers, watcher, command(), force)
     except KeyboardInterrupt:
         if not quiet:
             err().print(f"what is finished is kept in {output}; the same command goes on", markup=False, soft_wrap=True)

@@ -32,6 +32,9 @@ class Silent:
     def compiling(self) -> None:
         """Nothing to see."""
 
+    def reading(self) -> None:
+        """Nothing to see."""
+
 
 class Bars(Silent):
     """Two lines: replays, of which the bar shows the rows, and points."""
@@ -70,6 +73,10 @@ class Bars(Silent):
     def compiling(self) -> None:
         """A line above the bars."""
         self._bars.console.print("compiling the kernels, once on this machine (a minute or two) ...", markup=False)
+
+    def reading(self) -> None:
+        """A line above the bars."""
+        self._bars.console.print("reading whole traces, unless earlier samples have done so ...", markup=False)
 
     def _count(self, task: TaskID, count: int) -> None:
         self._bars.update(task, done=self._bars.tasks[task].fields["done"] + count)

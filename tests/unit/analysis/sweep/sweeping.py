@@ -79,6 +79,9 @@ class Notes:
     def compiling(self) -> None:
         pass
 
+    def reading(self) -> None:
+        pass
+
 
 def small_trace(folder: Path, steps: int = 40) -> str:
     """A trace of some hundred rows on two CPUs."""
@@ -96,7 +99,7 @@ def swept(
     watcher: Notes | None = None,
     force: bool = False,
 ) -> Summary:
-    return sweep(plan, SweepFolder(folder), workers, watcher or Notes(), COMMAND, force)
+    return sweep(plan, SweepFolder(folder), folder / "pasts", workers, watcher or Notes(), COMMAND, force)
 
 
 def results(folder: Path) -> pl.DataFrame:

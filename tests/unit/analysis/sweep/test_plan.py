@@ -97,9 +97,9 @@ def test_a_replay_is_named_by_what_decides_it(trace: str, tmp_path: Path) -> Non
     first, second = plan.replays
     assert first.key != second.key
     machine = first.configuration.machine
-    assert key_of(first.trace, "native", machine, plan.spec.window) == first.key
-    assert key_of(first.trace, "native", machine, 77) != first.key
-    assert key_of(first.trace, "disco", machine, plan.spec.window) != first.key
+    assert key_of(first.trace, "native", machine, plan.spec.window, None) == first.key
+    assert key_of(first.trace, "native", machine, 77, None) != first.key
+    assert key_of(first.trace, "disco", machine, plan.spec.window, None) != first.key
     other = plan_of(small_trace(tmp_path, 41), set={"tlb.entries": [16, 32]}, systems=["native"])
     assert other.replays[0].key != first.key
 
