@@ -51,6 +51,7 @@ class ClusterWorkers:
         self._signs: dict[Path, Path | None] = {}  # by folder; None where the workers do not see it
         self._rests: dict[str, Path] = {}  # files of tasks, by the future's key
         self._threads = 0
+        self._threads_of_each = 1  # of those that are ours to start
         self._looked = self._seen = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -73,8 +74,8 @@ class ClusterWorkers:
 
     @property
     def count(self) -> int:
-        """Threads of all workers, or as many workers as were asked for: they may still be waiting for their jobs."""
-        return max(self._threads, self._asked if self._is_ours else 1)
+        """Threads of all workers, those included that were asked for and may still wait for their jobs."""
+        return max(self._threads, self._asked * self._threads_of_each if self._is_ours else 1)
 
     @property
     def room(self) -> int:
@@ -126,7 +127,7 @@ class ClusterWorkers:
     def _reach(self) -> None:
         """Have a scheduler and at least one worker. Jobs may wait in their queue for as long as they have to."""
         if self._on in QUEUES:
-            self._cluster = queued_cluster(self._on, self._asked)
+            self._cluster, self._threads_of_each = queued_cluster(self._on, self._asked)
         elif self._on == LOCAL:
             self._cluster = local_cluster(self._asked)
         client = Client(self._cluster, set_as_default=False) if self._cluster else connected(self._on)

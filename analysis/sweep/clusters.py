@@ -50,8 +50,8 @@ def local_cluster(processes: int) -> LocalCluster:
         )
 
 
-def queued_cluster(on: str, jobs: int) -> Any:
-    """Jobs of a queueing system, as the user's jobqueue.yaml describes one.
+def queued_cluster(on: str, jobs: int) -> tuple[Any, int]:
+    """Jobs of a queueing system, as the user's jobqueue.yaml describes one, and how many threads each of them has.
 
     Raises ConfigError where that is missing or wrong, or the system does not take the jobs.
     """
@@ -61,7 +61,9 @@ def queued_cluster(on: str, jobs: int) -> Any:
         raise ConfigError(f"--on {on}: {command} is not on this computer, start this where jobs are submitted")
     try:
         with _our_settings():
-            kind.job_cls("tcp://nowhere:1", name="trial")  # a cluster that fails cannot be taken down without noise
+            trial = kind.job_cls(
+                "tcp://nowhere:1", name="trial"
+            )  # a cluster that fails cannot be taken down without noise
             cluster = kind(silence_logs="critical")
     except (ValueError, TypeError, RuntimeError) as fault:
         raise ConfigError(f"--on {on}: {_line(fault)} (in jobqueue.yaml of Dask's configuration)") from fault
@@ -71,7 +73,7 @@ def queued_cluster(on: str, jobs: int) -> Any:
     except (OSError, RuntimeError, ValueError) as fault:
         cluster.close()
         raise ConfigError(f"--on {on}: no job could be submitted: {_line(fault)}") from fault
-    return cluster
+    return cluster, trial.worker_cores
 
 
 async def _settled(cluster: Any) -> None:

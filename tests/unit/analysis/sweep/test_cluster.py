@@ -153,6 +153,12 @@ def test_there_is_room_for_two_tasks_a_thread(address: str) -> None:
         assert workers.room == 3
 
 
+def test_threads_of_jobs_that_wait_are_counted() -> None:
+    workers = ClusterWorkers("slurm", 4)
+    workers._threads_of_each = 32
+    assert workers.count == 128
+
+
 def test_ctrl_c_is_not_for_workers(address: str) -> None:
     """A terminal sends it to all processes that were started there."""
     with ClusterWorkers(address, 1) as workers:
