@@ -6,6 +6,7 @@ takes its place.
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -20,7 +21,7 @@ from discotrace.replay.system import System
 from discotrace.tracegen.atomic import atomic_path, output_errors
 from discotrace.tracegen.outline import Outline
 from discotrace.tracegen.schema import Rows, TraceMeta, slice_rows
-from discotrace.tracegen.trail import GROUP_CHUNKS, read_trail
+from discotrace.tracegen.trail import GROUP_CHUNKS, TrailReader
 
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
@@ -74,10 +75,12 @@ class Chronicle:
     def file_page_at(self, row: int, page: FilePage) -> int | None:
         """The place of a page of a file that is in memory before a row."""
         code = page[0] << _FILE_SHIFT | page[1]
-        first, after = np.searchsorted(self.file_code, [code, code + 1])
-        for place in range(first, after):
-            if self.file_row[place] < row <= self.file_until[place]:
+        codes, begins, ends = self._files
+        place = bisect_left(codes, code)
+        while place < len(codes) and codes[place] == code:
+            if begins[place] < row <= ends[place]:
                 return place
+            place += 1
         return None
 
     def dealt_at(self, row: int) -> int:
@@ -87,26 +90,27 @@ class Chronicle:
 
     def fresh_at(self, row: int, nodes: int) -> list[int]:
         """How many frames of each node have ever been used before a row, as far as is known."""
-        used = np.zeros(nodes, np.int64)
-        for when, node, index in (
-            (self.page_row, self.node, self.index),
-            (self.file_row, self.file_node, self.file_index),
-        ):
-            before = when < row
-            np.maximum.at(used, node[before], index[before] + 1)
-        return [int(count) for count in used]
+        frames = np.concatenate([self._frame[self.page_row < row], self._file_frame[self.file_row < row]])
+        of_node, index = frames >> _NODE_SHIFT, frames & (1 << _NODE_SHIFT) - 1
+        return [int(index[of_node == node].max(initial=-1)) + 1 for node in range(nodes)]
 
     def freed_at(self, row: int, nodes: int) -> list[list[int]]:
         """Indices of the frames of each node that are free again before a row, the last freed last."""
         rows, places = self._by_end
-        ended = places[: int(np.searchsorted(rows, row))][::-1]
+        ended = self._frame[places[: int(np.searchsorted(rows, row))]]
+        freed = np.zeros(len(self._frames), np.int64)  # when each frame was freed last, as a place of ``ended`` from 1
+        freed[np.searchsorted(self._frames, ended)] = np.arange(1, len(ended) + 1)
         of_pages = self._frame[(self.page_row < row) & (row <= self.page_until)]
         of_files = self._file_frame[(self.file_row < row) & (row <= self.file_until)]
-        frames, first = np.unique(self._frame[ended], return_index=True)
-        is_free = ~np.isin(frames, np.concatenate([of_pages, of_files]))
-        last_first = frames[is_free][np.argsort(first[is_free])][::-1]
-        of_node, index = last_first >> _NODE_SHIFT, last_first & (1 << _NODE_SHIFT) - 1
+        freed[np.searchsorted(self._frames, np.concatenate([of_pages, of_files]))] = 0
+        last_last = self._frames[np.argsort(freed)[np.count_nonzero(freed == 0) :]]
+        of_node, index = last_last >> _NODE_SHIFT, last_last & (1 << _NODE_SHIFT) - 1
         return [index[of_node == node].tolist() for node in range(nodes)]
+
+    @cached_property
+    def _files(self) -> tuple[list[int], list[int], list[int]]:
+        """Codes of pages of files, when they came and when they went: one by one lists are faster than arrays."""
+        return self.file_code.tolist(), self.file_row.tolist(), self.file_until.tolist()
 
     @cached_property
     def _frame(self) -> I64:
@@ -117,6 +121,11 @@ class Chronicle:
     def _file_frame(self) -> I64:
         """The same for pages of files."""
         return self.file_node << _NODE_SHIFT | self.file_index
+
+    @cached_property
+    def _frames(self) -> I64:
+        """The numbers of all frames, ascending."""
+        return np.unique(np.concatenate([self._frame, self._file_frame]))
 
     @cached_property
     def _by_end(self) -> tuple[I64, I64]:
@@ -145,12 +154,14 @@ def parts_of(outline: Outline) -> Iterator[Part]:
 
 def parts_of_trail(outline: Outline, trail: str | os.PathLike[str]) -> Iterator[Part]:
     """The rows of a trail, chunk by chunk: they miss where all rows would, and misses decide which pages move."""
-    for first in range(0, len(outline.instructions) - 1, GROUP_CHUNKS):
-        last = min(first + GROUP_CHUNKS, len(outline.instructions) - 1)
-        numbers, rows = read_trail(trail, outline.row_of(first), outline.row_of(last))
-        ends = np.searchsorted(numbers, [outline.row_of(mark) for mark in range(first, last + 1)]).tolist()
-        for mark, start, stop in zip(range(first, last), ends, ends[1:], strict=False):
-            yield Part(numbers[start:stop], slice_rows(rows, start, stop), int(outline.instructions[mark]))
+    marks = len(outline.instructions) - 1
+    with TrailReader(trail) as reader:
+        for first in range(0, marks, GROUP_CHUNKS):
+            last = min(first + GROUP_CHUNKS, marks)
+            numbers, rows = reader.between(outline.row_of(first), outline.row_of(last))
+            ends = np.searchsorted(numbers, [outline.row_of(mark) for mark in range(first, last + 1)]).tolist()
+            for mark, start, stop in zip(range(first, last), ends, ends[1:], strict=False):
+                yield Part(numbers[start:stop], slice_rows(rows, start, stop), int(outline.instructions[mark]))
 
 
 def chronicle_of(system: System, meta: TraceMeta, parts: Iterable[Part]) -> Chronicle:

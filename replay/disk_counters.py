@@ -17,6 +17,7 @@ class DiskCounters:
         place = {disk: number for number, disk in enumerate(self.disks)}
         self._disk = {file.id: place[file.disk] for file in files}
         self._counts = np.zeros(seats * len(self.disks) * len(DiskEvent), np.int64)
+        self._nobody = np.zeros_like(self._counts)  # whose counts nobody looks at
 
     def count(self, seat: int, file: int, event: DiskEvent, times: int) -> None:
         """Count an event at the disk of a file."""
@@ -25,7 +26,7 @@ class DiskCounters:
     @contextmanager
     def uncounted(self) -> Iterator[None]:
         """What happens inside is on nobody's account."""
-        counts, self._counts = self._counts, np.zeros_like(self._counts)
+        counts, self._counts = self._counts, self._nobody
         try:
             yield
         finally:

@@ -4,6 +4,7 @@ Figure 6 of the Disco paper (D 5.3) tells the two apart: without sharing, and as
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 CATEGORIES = ("text", "data", "buffer", "user")
@@ -38,7 +39,8 @@ class FootprintMeter:
         self._machine: Counter[str] = Counter()
         self._frames = 0
         self._most_frames = 0
-        self._peak = self._now()
+        self._virtual_at_peak: dict[str, int] = {}
+        self._machine_at_peak: dict[str, int] = {}
 
     def guest_page(self, category: str, change: int) -> None:
         """A guest page is taken (+1) or freed (-1)."""
@@ -57,15 +59,19 @@ class FootprintMeter:
         """An operation is over: what is in use now may be the most so far."""
         if self._frames > self._most_frames:
             self._most_frames = self._frames
-            self._peak = self._now()
+            self._virtual_at_peak = dict(self._virtual)
+            self._machine_at_peak = dict(self._machine)
 
     @property
     def footprints(self) -> Footprints:
         """What was measured."""
-        return Footprints(self._now(), self._peak)
-
-    def _now(self) -> Footprint:
-        return Footprint(
-            {name: self._virtual[name] for name in CATEGORIES},
-            {name: self._machine[name] for name in MACHINE_CATEGORIES},
+        return Footprints(
+            _footprint(self._virtual, self._machine), _footprint(self._virtual_at_peak, self._machine_at_peak)
         )
+
+
+def _footprint(virtual: Mapping[str, int], machine: Mapping[str, int]) -> Footprint:
+    return Footprint(
+        {name: virtual.get(name, 0) for name in CATEGORIES},
+        {name: machine.get(name, 0) for name in MACHINE_CATEGORIES},
+    )

@@ -147,13 +147,16 @@ class Hardware:
 
     def know_frames(self, frames: list[Frame]) -> None:
         """Make the kernels know the machine's frames, by slot, as far as they are new."""
-        self.state = with_room_for_frames(self.state, self._hierarchies, len(frames))
-        nodes = self.state.params.cpu_nodes
-        for slot in range(self._known_frames, len(frames)):
-            self.frames.mfn[slot] = frames[slot].mfn
-            self.frames.home[slot] = frames[slot].node
-            self.frames.near[slot * nodes : (slot + 1) * nodes] = slot
-        self._known_frames = len(frames)
+        first, count = self._known_frames, len(frames)
+        if first == count:
+            return
+        self.state = with_room_for_frames(self.state, self._hierarchies, count)
+        nodes, known = self.state.params.cpu_nodes, self.state.caches.frames
+        for slot in range(first, count):
+            known.mfn[slot] = frames[slot].mfn
+            known.home[slot] = frames[slot].node
+            known.near[slot * nodes : (slot + 1) * nodes] = slot
+        self._known_frames = count
 
     def set_near(self, slot: int, node: int, copy: int) -> None:
         """CPUs of a node use ``copy`` for pages whose frame is ``slot``."""

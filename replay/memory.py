@@ -1,6 +1,6 @@
 """Machine memory: the frames of every node. ``docs/model.md`` section 2."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from discotrace.replay.machine import Machine
@@ -36,6 +36,7 @@ class MachineMemory:
         self._free: list[list[int]] = [[] for _ in range(machine.nodes)]  # slots, the last freed at the end
         self._reclaimed: list[list[int]] = [[] for _ in range(machine.nodes)]
         self._slots: dict[tuple[int, int], int] = {}  # of frames that were in use before the replay began
+        self._kept: set[tuple[int, int]] = set()  # those of them that no page has got yet
         self._next: tuple[int, int] | None = None
         self._idle: list[list[int]] = [[] for _ in range(machine.nodes)]  # indices freed before the replay began
 
@@ -43,6 +44,13 @@ class MachineMemory:
         """Begin as if so many frames of each node had been handed out, and these indices freed, the last last."""
         self._used = list(used)
         self._idle = [list(indices) for indices in freed]
+
+    def keep(self, places: Iterable[tuple[int, int]]) -> None:
+        """These frames, each a node and an index, were in use before the replay began, and have slots from now on."""
+        for place in places:
+            if place not in self._slots:
+                self._slot_of(*place)
+                self._kept.add(place)
 
     def next_is(self, node: int, index: int) -> None:
         """The next page gets this frame, which was in use before the replay began, wherever it is wanted."""
@@ -55,6 +63,9 @@ class MachineMemory:
     def given(self) -> int | None:
         """Slot of the frame that the next page gets by ``next_is``; None if there is none, or another page has it."""
         place, self._next = self._next, None
+        if place in self._kept:
+            self._kept.remove(place)
+            return self._slots[place]
         return None if place is None or place in self._slots else self._slot_of(*place)
 
     def allocate(self, wanted: int) -> int | None:

@@ -15,6 +15,7 @@ class Now:
 
     def __init__(self, counts: npt.NDArray[np.int64], disk_counters: DiskCounters) -> None:
         self._counts = counts
+        self._nobody = np.zeros(len(Event), np.int64)  # whose counts nobody looks at
         self._disk_counters = disk_counters
         self.row = 0  # number in the trace
         self.instructions = 0  # of the trace, before the row
@@ -34,7 +35,7 @@ class Now:
     def uncounted(self) -> Iterator[None]:
         """What happens inside is on nobody's account."""
         counts, base = self._counts, self.base
-        self._counts, self.base = np.zeros(len(Event), np.int64), 0
+        self._counts, self.base = self._nobody, 0
         try:
             with self._disk_counters.uncounted():
                 yield

@@ -18,8 +18,9 @@ from discotrace.replay.engine import Replay
 from discotrace.replay.guest import Recalled
 from discotrace.replay.mappings import PAGE_TABLE_KEY
 from discotrace.replay.system import System
-from discotrace.tracegen.outline import Outline, Scanner
-from discotrace.tracegen.schema import KERNEL_BASE, Kind, Rows, TraceMeta, rows_from_records
+from discotrace.tracegen.outline import Outline
+from discotrace.tracegen.schema import KERNEL_BASE, Kind, Rows, TraceMeta, rows_from_records, slice_rows
+from discotrace.tracegen.trail import last_of
 
 I64 = npt.NDArray[np.int64]
 PAGE_SHIFT = 12
@@ -69,6 +70,24 @@ class Past:
         order = np.lexsort((touches.row, code))
         self._code = code[order]
         self._touches = touches.part(order)
+        self._wired = np.flatnonzero(outline.kind == Kind.PRIVILEGED)  # rows of the outline that write such an entry
+        self._ends = np.flatnonzero(np.isin(outline.kind, (Kind.MAP, Kind.UNMAP, Kind.PROCESS_EXIT)))
+
+    def segments(self, meta: TraceMeta, row: int) -> tuple[list[int], list[int]]:
+        """Segments that hold before a row by a MAP, and those that held from the beginning and do not any more."""
+        before = self._ends[: np.searchsorted(self.outline.row[self._ends], row)]
+        kind, arg = self.outline.kind[before], self.outline.arg[before]
+        gone = set(self.outline.asid[before][kind == Kind.PROCESS_EXIT].tolist())
+        ended = set(arg[kind == Kind.UNMAP].tolist())
+        ended |= {number for number, one in enumerate(meta.segments) if one.asid in gone}
+        mapped = [number for number in arg[kind == Kind.MAP].tolist() if number not in ended]
+        return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
+
+    def wired(self, row: int) -> Rows:
+        """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
+        before = self._wired[: np.searchsorted(self.outline.row[self._wired], row)][::-1]
+        _, last = np.unique(self.outline.vcpu[before], return_index=True)
+        return Rows._make(column[np.sort(before[last])] for column in self.outline.rows)
 
     def touches_before(self, row: int, mapped: I64) -> Touches:
         """First touches before a row of pages at these places of the chronicle, since they were mapped, in order."""
@@ -83,34 +102,47 @@ class Past:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a trace: ``rows`` from mark ``mark`` of its outline on, and the ``trail`` of the rows before it, from
-    mark ``trail_mark`` on."""
+    """A piece of a trace, from mark ``mark`` of its outline on, with the ``trail`` from some row before it to its end
+    and the ``numbers`` of these rows in the trace.
 
-    trail_mark: int
+    The trail from mark ``whole_mark`` to the piece is replayed row by row. Before that, references only warm caches:
+    the last ones of each line, of pages that are still mapped at that mark.
+    """
+
+    numbers: I64
     trail: Rows
+    whole_mark: int
     mark: int
-    rows: Rows
 
 
 def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past) -> Replay:
-    """A replay of a new system that has all before the rows of a piece behind it, and is about to replay them."""
-    outline, row = past.outline, past.outline.row_of(piece.trail_mark)
-    system.hold_segments(*_segments(outline, meta, row))
+    """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
+    outline, chronicle = past.outline, past.chronicle
+    row, begin = outline.row_of(piece.whole_mark), outline.row_of(piece.mark)
+    whole, after = np.searchsorted(piece.numbers, [row, begin])
+    system.hold_segments(*past.segments(meta, row))
     nodes = system.machine.nodes
-    system.memory.begin_in_use(past.chronicle.fresh_at(row, nodes), past.chronicle.freed_at(row, nodes))
+    system.memory.begin_in_use(chronicle.fresh_at(row, nodes), chronicle.freed_at(row, nodes))
     for guest in system.guests:
-        guest.begin_with(lambda page: _recall(system, past.chronicle, row, page))
-    wired = _wired(outline, row)
-    mapped = past.chronicle.pages_at(row, *_pages_of(piece, wired, meta, past))
-    touched = past.touches_before(row, mapped)
-    _map(system, past.chronicle, mapped)
+        guest.begin_with(lambda page: _recall(system, chronicle, row, page))
+    wired = past.wired(row)
+    last = last_of(slice_rows(piece.trail, 0, whole))
+    older = Rows._make(column[last] for column in piece.trail)
+    touched = touches_of(piece.numbers[last], older, REFERENCES)
+    to_come = touches_of(piece.numbers[whole:], slice_rows(piece.trail, whole, len(piece.numbers)), TOUCHING)
+    mapped = chronicle.pages_at(
+        row, *_pages_of([touches_of(np.arange(len(wired.kind)), wired, TOUCHING), touched, to_come])
+    )
+    _map(system, chronicle, mapped)
     replay = Replay(meta, system, window)
     replay.feed(wired)
-    replay.feed(_reads(touched))
-    system.deal_from(past.chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
-    replay.feed(piece.trail)
+    replay.feed(_reads(past.touches_before(row, mapped)))
+    is_gone = np.isin(piece.numbers[last], touched.row[~_unchanged(chronicle, mapped, touched)])
+    replay.feed(Rows._make(column[~is_gone] for column in older))
+    system.deal_from(chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
+    replay.feed(slice_rows(piece.trail, whole, after))
     replay.feed(_inside(outline, piece.mark))
-    replay.begin_at(outline.row_of(piece.mark), int(outline.instructions[piece.mark]))
+    replay.begin_at(begin, int(outline.instructions[piece.mark]))
     return replay
 
 
@@ -123,41 +155,27 @@ def _recall(system: System, chronicle: Chronicle, row: int, page: FilePage) -> R
     return Recalled.AS_WRITTEN if chronicle.file_written[place] < row else Recalled.AS_READ
 
 
-def _segments(outline: Outline, meta: TraceMeta, row: int) -> tuple[list[int], list[int]]:
-    """Segments that hold before a row by a MAP, and those that held from the beginning and do not any more."""
-    before = outline.row < row
-    kind, arg = outline.kind[before], outline.arg[before]
-    gone = set(outline.asid[before][kind == Kind.PROCESS_EXIT].tolist())
-    ended = set(arg[kind == Kind.UNMAP].tolist())
-    ended |= {number for number, one in enumerate(meta.segments) if one.asid in gone}
-    mapped = [number for number in arg[kind == Kind.MAP].tolist() if number not in ended]
-    return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
-
-
-def _wired(outline: Outline, row: int) -> Rows:
-    """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
-    places = np.flatnonzero((outline.kind == Kind.PRIVILEGED) & (outline.row < row))
-    last = {int(outline.vcpu[place]): place for place in places.tolist()}
-    return Rows._make(column[sorted(last.values())] for column in outline.rows)
-
-
-def _pages_of(piece: Piece, wired: Rows, meta: TraceMeta, past: Past) -> tuple[I64, I64]:
-    """Keys and numbers of the pages that a piece touches, and of their page tables."""
-    scanner = Scanner(meta)
-    for stack in (0, 1):
-        scanner.stacks[stack] = (past.outline.services, past.outline.locks)[stack][piece.mark]
-    scanner.depth[:] = past.outline.depth[piece.mark]
-    kept, matters = scanner.scan(piece.rows)
-    first = Rows._make(column[kept[matters]] for column in piece.rows)
-    parts = [touches_of(np.arange(len(rows.kind)), rows, TOUCHING) for rows in (wired, piece.trail, first)]
-    key, vpn = np.concatenate([one.key for one in parts]), np.concatenate([one.vpn for one in parts])
+def _pages_of(touches: Sequence[Touches]) -> tuple[I64, I64]:
+    """Keys and numbers of the pages that are touched, and of their page tables."""
+    key, vpn = np.concatenate([one.key for one in touches]), np.concatenate([one.vpn for one in touches])
     table = vpn >> (PAGE_SHIFT - ENTRY_SHIFT)
     return np.concatenate([key, key + PAGE_TABLE_KEY]), np.concatenate([vpn, table])
+
+
+def _unchanged(chronicle: Chronicle, mapped: I64, touches: Touches) -> npt.NDArray[np.bool_]:
+    """Which touches are of pages that have been mapped, at these places of the chronicle, from then on."""
+    order = np.argsort(chronicle.page_code[mapped])
+    codes, since = chronicle.page_code[mapped][order], chronicle.page_row[mapped][order]
+    code = code_of(touches.key, touches.vpn)
+    place = np.searchsorted(codes[:-1], code)
+    there: npt.NDArray[np.bool_] = (codes[place] == code) & (since[place] <= touches.row)
+    return there
 
 
 def _map(system: System, chronicle: Chronicle, mapped: I64) -> None:
     """Give pages the frames that they have."""
     columns = chronicle.key[mapped], chronicle.vpn[mapped], chronicle.node[mapped], chronicle.index[mapped]
+    system.memory.keep(zip(chronicle.node[mapped].tolist(), chronicle.index[mapped].tolist(), strict=True))
     with system.now.uncounted():
         for key, vpn, node, index in zip(*(column.tolist() for column in columns), strict=True):
             system.memory.next_is(node, index)

@@ -3,7 +3,7 @@
 ``docs/model.md`` section 2, ``docs/trace-format.md``.
 """
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, insort
 from collections import defaultdict
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ class Segments:
 
     def _segment_at(self, asid: int, vaddr: int) -> Segment:
         live = self._live[asid]
-        place = bisect_right(live, vaddr, key=lambda entry: entry[0]) - 1
+        place = bisect_left(live, (vaddr + 1,)) - 1
         if place < 0 or vaddr >= live[place][1]:
             owner = f"process {asid}" if asid else "the kernel"
             raise TraceError(f"address {vaddr:#x} of {owner} lies in no segment that holds")

@@ -200,3 +200,27 @@ def scan_rows(
             instructions[0] += arg[row]
         row += 1
     return DONE, row
+
+
+@compiled_with(nogil=True)
+def last_touches(
+    vcpu: npt.NDArray[np.uint16],
+    asid: npt.NDArray[np.uint32],
+    kind: npt.NDArray[np.uint8],
+    vaddr: U64,
+    size: npt.NDArray[np.uint32],
+    lines: U64,
+    kept: I64,
+) -> int:
+    """Find the references after which one of their lines is not accessed so any more, going backwards.
+
+    ``kept`` [rows] gets their rows, the last one first; returns how many. ``lines`` [2 x LINES] remembers lines and is
+    empty at first. What it forgets is kept again, which is not wrong, only more.
+    """
+    found = 0
+    for row in range(len(kind) - 1, -1, -1):
+        k = int(kind[row])
+        if k <= _LAST_REFERENCE and is_fresh_line(lines, _ONE, int(vcpu[row]), asid[row], k, vaddr[row], size[row]):
+            kept[found] = row
+            found += 1
+    return found

@@ -20,6 +20,7 @@ from discotrace.tracegen.meta_rules import metadata_faults
 from discotrace.tracegen.schema import COLUMN_DTYPES, METADATA_KEY, Rows, TraceMeta, concat_rows, slice_rows
 
 BATCH_ROWS = 1 << 18
+PART_ROWS = 1 << 16  # decoded at a time where few rows are wanted
 BATCHES_AHEAD = 3
 
 
@@ -112,24 +113,24 @@ class TraceReader:
             raise ValueError(f"batch_rows is {batch_rows}, expected at least 1")
         return _ahead(_exact(self._decoded(batch_rows), batch_rows))
 
-    def rows_between(self, start: int, stop: int) -> Rows:
-        """The records from ``start`` to ``stop`` (exclusive). Decodes the row groups that they are in.
+    def batches_between(self, start: int, stop: int) -> Iterator[Rows]:
+        """The records from ``start`` to ``stop`` (exclusive), in batches of any length.
 
-        Raises TraceError when the file is damaged or has nulls.
+        Decodes their row groups from the beginning on, in the caller's thread. Raises TraceError when the file is
+        damaged or has nulls.
         """
         groups = list(range(self.position(start)[0], self.position(stop - 1)[0] + 1)) if start < stop else []
-        row, parts = self._starts[groups[0]] if groups else 0, []
+        row = self._starts[groups[0]] if groups else stop
         with _arrow_errors(self.source):
-            for batch in self._parquet.iter_batches(BATCH_ROWS, row_groups=groups, columns=list(COLUMN_DTYPES)):
-                if start < row + batch.num_rows and row < stop:
+            for batch in self._parquet.iter_batches(PART_ROWS, row_groups=groups, columns=list(COLUMN_DTYPES)):
+                if start < row + batch.num_rows:
                     part = self._to_rows(batch, row)
-                    parts.append(slice_rows(part, max(0, start - row), min(batch.num_rows, stop - row)))
+                    yield slice_rows(part, max(0, start - row), min(batch.num_rows, stop - row))
                 row += batch.num_rows
                 if row >= stop:
-                    break
-        if sum(len(part.kind) for part in parts) != stop - start:
+                    return
+        if row < stop:
             raise TraceError(f"{self.source}: rows {start} to {stop} are not there: the file is damaged")
-        return concat_rows(parts)
 
     def _decoded(self, batch_rows: int) -> Iterator[Rows]:
         row = 0

@@ -7,6 +7,8 @@ an outline. A replay of the trail alone leaves caches and memory much as a repla
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from discotrace.tracegen.atomic import atomic_path, output_errors
+from discotrace.tracegen.outline_kernels import LINES, last_touches
 from discotrace.tracegen.schema import COLUMN_DTYPES, Rows
 
 I64 = npt.NDArray[np.int64]
 
 MARK_ROWS = 1 << 15  # rows of a chunk
-GROUP_CHUNKS = 32  # of which the trails are one row group
+GROUP_CHUNKS = 16  # of which the trails are one row group
 _ROW = "row"
 _COLUMNS = [pa.field(name, pa.from_numpy_dtype(dtype)) for name, dtype in COLUMN_DTYPES.items()]
 _SCHEMA = pa.schema([pa.field(_ROW, pa.int64()), *_COLUMNS])
@@ -59,12 +62,38 @@ def writing_trail(path: str | os.PathLike[str]) -> Iterator[TrailWriter]:
         writer.flush()
 
 
-def read_trail(path: str | os.PathLike[str], start: int, stop: int) -> tuple[I64, Rows]:
-    """The trail of the rows from ``start`` to ``stop`` (exclusive) of a trace, and their numbers in it."""
-    with pq.ParquetFile(path, pre_buffer=False) as file:
-        ranges = [file.metadata.row_group(group).column(0).statistics for group in range(file.num_row_groups)]
-        groups = [group for group, one in enumerate(ranges) if one.min < stop and start <= one.max]
-        table = file.read_row_groups(groups) if groups else _SCHEMA.empty_table()
-    numbers = table[_ROW].to_numpy()
-    part = slice(*np.searchsorted(numbers, [start, stop]))
-    return numbers[part], Rows(*(table[name].to_numpy()[part] for name in COLUMN_DTYPES))
+class TrailReader:
+    """An open trail. Use as a context manager."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = pq.ParquetFile(path, pre_buffer=False)
+        footer = self._file.metadata
+        ranges = [footer.row_group(group).column(0).statistics for group in range(footer.num_row_groups)]
+        self._first = np.array([one.min for one in ranges], np.int64)  # rows of the trace, by row group
+        self._last = np.array([one.max for one in ranges], np.int64)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def between(self, start: int, stop: int) -> tuple[I64, Rows]:
+        """The trail of the rows from ``start`` to ``stop`` (exclusive) of the trace, and their numbers in it."""
+        groups = np.flatnonzero((self._first < stop) & (start <= self._last)).tolist()
+        table = self._file.read_row_groups(groups, use_threads=False) if groups else _SCHEMA.empty_table()
+        numbers = table[_ROW].to_numpy()
+        part = slice(*np.searchsorted(numbers, [start, stop]))
+        return numbers[part], Rows(*(table[name].to_numpy()[part] for name in COLUMN_DTYPES))
+
+
+def last_of(rows: Rows) -> I64:
+    """Places, ascending, of those references of a trail after which one of their lines is not accessed so any more.
+
+    By them alone caches that replace what was used longest ago hold the same lines at the end, dirty ones included.
+    """
+    kept = np.empty(len(rows.kind), np.int64)
+    found = last_touches(*rows[:-1], np.zeros(2 * LINES, np.uint64), kept)
+    return kept[:found][::-1]

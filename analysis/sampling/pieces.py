@@ -16,9 +16,10 @@ from discotrace.replay.machine import Machine
 from discotrace.replay.piece import Past, Piece, begun
 from discotrace.tracegen.errors import TraceError
 from discotrace.tracegen.reader import TraceReader
-from discotrace.tracegen.trail import read_trail
+from discotrace.tracegen.trail import TrailReader
 
 TRAIL_CHUNKS = 60  # chunks before an interval whose trail warms its caches; docs/scaling.md has what fewer cost
+WHOLE_CHUNKS = 8  # of which the last are replayed whole; of the others the last touches of lines are enough
 
 
 @dataclass(frozen=True)
@@ -49,24 +50,25 @@ def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
     with TraceReader(task.source) as reader:
         pasts.check(reader, task.system, task.machine)
         past = pasts.past(reader, task.system, task.machine, pasts.outline(reader, lambda rows: None))
-        tables = [_replayed(reader, pasts.trail(reader), past, task, first, on_rows) for first in task.firsts]
+        with TrailReader(pasts.trail(reader)) as trail:
+            tables = [_replayed(reader, trail, past, task, first, on_rows) for first in task.firsts]
     return pa.concat_tables(tables)
 
 
 def _replayed(
-    reader: TraceReader, trail: Path, past: Past, task: Pieces, first: int, on_rows: Callable[[int], None]
+    reader: TraceReader, trail: TrailReader, past: Past, task: Pieces, first: int, on_rows: Callable[[int], None]
 ) -> pa.Table:
     """Counts of one interval."""
     outline, windows = past.outline, task.choice.interval_windows(first)
     mark = outline.mark_before(windows.start * task.window)
-    trail_mark = max(0, mark - TRAIL_CHUNKS)
     begin, end = outline.row_of(mark), outline.row_of(outline.mark_after(windows.stop * task.window))
-    _, before = read_trail(trail, outline.row_of(trail_mark), begin)
-    piece = Piece(trail_mark, before, mark, reader.rows_between(begin, end))
+    around = trail.between(outline.row_of(max(0, mark - TRAIL_CHUNKS)), end)
+    piece = Piece(*around, max(0, mark - WHOLE_CHUNKS), mark)
     system = new_system(task.system, reader.meta, task.machine)
     try:
         replay = begun(piece, reader.meta, system, task.window, past)
-        replay.feed(piece.rows)
+        for rows in reader.batches_between(begin, end):
+            replay.feed(rows)
     except RowFault as fault:
         raise TraceError(f"{reader.source}: near {reader.locate(begin)}: {fault.message}") from fault
     on_rows(end - begin)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import numba
+import numpy as np
 
 from discotrace.tracegen.compiled import kept_in, kernel_folder
 
@@ -56,16 +57,32 @@ def entry(function: Callable[P, R]) -> Callable[P, R]:
     return kept_in(cache_folder(), function, ENTRY_OPTIONS)
 
 
+_BOUND: dict[tuple[Any, ...], Any] = {}
+
+
 def bound(compiled: F, *arguments: Any) -> F:
     """What an entry compiled for arguments of these types, to be called with no others.
 
     An entry looks at the types of all its arguments in every call, which takes 8 us for the state of a replay; and a
-    replay calls its entry again after each page that it maps.
+    replay calls its entry again after each page that it maps. To find the types the first time takes milliseconds,
+    which is much for replays of short pieces of a trace.
     """
-    dispatcher: Any = compiled
-    types = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
-    chosen: F = dispatcher.compile(types)
+    of_types = (compiled, *(_kind_of(argument) for argument in arguments))
+    if of_types not in _BOUND:
+        types = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
+        dispatcher: Any = compiled
+        _BOUND[of_types] = dispatcher.compile(types)
+    chosen: F = _BOUND[of_types]
     return chosen
+
+
+def _kind_of(argument: Any) -> Any:
+    """What tells apart arguments that numba compiles differently: arrays, numbers, and tuples of them."""
+    if isinstance(argument, tuple):
+        return type(argument), *map(_kind_of, argument)
+    if isinstance(argument, np.ndarray):
+        return argument.dtype, argument.ndim, argument.flags.num
+    return type(argument)
 
 
 def cache_folder() -> Path:

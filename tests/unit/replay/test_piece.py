@@ -8,6 +8,7 @@ import pytest
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.run import new_system
+from discotrace.analysis.sampling.pieces import WHOLE_CHUNKS
 from discotrace.replay.chronicle import Chronicle, chronicle_of, parts_of
 from discotrace.replay.chronicle import load as load_chronicle
 from discotrace.replay.chronicle import save as save_chronicle
@@ -16,7 +17,7 @@ from discotrace.replay.engine import Replay
 from discotrace.replay.piece import Past, Piece, begun
 from discotrace.tracegen.outline import outline_of
 from discotrace.tracegen.reader import TraceReader
-from discotrace.tracegen.trail import read_trail, writing_trail
+from discotrace.tracegen.trail import TrailReader, writing_trail
 
 TRACE = Path(__file__).parents[3] / "traces" / "pmake-generated.parquet"
 WINDOW = 1_000_000
@@ -70,12 +71,12 @@ def piece_of(world: World, window: int, chunks: int) -> pl.DataFrame:
     outline = world.past.outline
     mark, end = outline.mark_before(window * WINDOW), outline.mark_after((window + 1) * WINDOW)
     first = max(0, mark - chunks)
-    with TraceReader(TRACE) as reader:
-        rows = reader.rows_between(outline.row_of(mark), outline.row_of(end))
-        _, before = read_trail(world.trail, outline.row_of(first), outline.row_of(mark))
+    with TraceReader(TRACE) as reader, TrailReader(world.trail) as trail:
+        around = trail.between(outline.row_of(first), outline.row_of(end))
         system = new_system(world.system, reader.meta, world.machine)  # type: ignore[arg-type]
-        replay = begun(Piece(first, before, mark, rows), reader.meta, system, WINDOW, world.past)
-        replay.feed(rows)
+        replay = begun(Piece(*around, max(first, mark - WHOLE_CHUNKS), mark), reader.meta, system, WINDOW, world.past)
+        for rows in reader.batches_between(outline.row_of(mark), outline.row_of(end)):
+            replay.feed(rows)
     counts = pl.from_arrow(replay.finish().table())
     assert isinstance(counts, pl.DataFrame)
     return counts.filter(pl.col("window") == window)

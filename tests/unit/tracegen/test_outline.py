@@ -8,7 +8,7 @@ import numpy as np
 from discotrace.tracegen.outline import Outline, load, outline_of, save
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import KSEG0_START, Kind, Process, Segment, Service, TraceMeta, rows_from_records
-from discotrace.tracegen.trail import MARK_ROWS, read_trail, writing_trail
+from discotrace.tracegen.trail import MARK_ROWS, TrailReader, last_of, writing_trail
 from discotrace.tracegen.writer import write_trace
 
 Record = tuple[int, int, int, int, int, int]
@@ -92,7 +92,8 @@ def test_it_keeps_first_touches_and_events(tmp_path: Path) -> None:
     found = outline(tmp_path, rows)
     kept, trail = naive(rows)
     assert found.row.tolist() == kept
-    numbers, _ = read_trail(tmp_path / "trail", 0, len(rows))
+    with TrailReader(tmp_path / "trail") as reader:
+        numbers, _ = reader.between(0, len(rows))
     assert set(trail) <= set(numbers.tolist())  # what is forgotten stands there twice
     assert len(numbers) < 2 * len(trail)
 
@@ -136,7 +137,23 @@ def test_it_comes_back_from_a_file(tmp_path: Path) -> None:
 def test_a_stretch_of_the_trail_is_read(tmp_path: Path) -> None:
     rows = records(2 * MARK_ROWS, seed=5)
     outline(tmp_path, rows)
-    numbers, part = read_trail(tmp_path / "trail", MARK_ROWS, MARK_ROWS + 100)
+    with TrailReader(tmp_path / "trail") as trail:
+        numbers, part = trail.between(MARK_ROWS, MARK_ROWS + 100)
     assert numbers.min() == MARK_ROWS
     assert numbers.max() < MARK_ROWS + 100
     assert part.vaddr.tolist() == [rows[number][3] for number in numbers.tolist()]
+
+
+def test_last_of__of_each_line_the_last_reference_of_each_kind_is_kept() -> None:
+    rows = rows_from_records(records(3000, seed=6))
+    last: dict[tuple[int, ...], int] = {}
+    for number, row in enumerate(zip(*(column.tolist() for column in rows), strict=True)):
+        vcpu, asid, kind, vaddr, size, _ = row
+        if kind in (Kind.FETCH, Kind.LOAD, Kind.STORE):
+            space = asid if vaddr < KSEG0_START else 0
+            for line in range(vaddr // LINE, (vaddr + size - 1) // LINE + 1):
+                last[vcpu, space, kind, line] = number
+    kept, wanted = last_of(rows).tolist(), sorted(set(last.values()))
+    assert kept == sorted(kept)
+    assert set(wanted) <= set(kept)  # what is forgotten is kept twice
+    assert len(kept) < 1.1 * len(wanted)
