@@ -18,8 +18,8 @@ from discotrace.replay.engine import Replay
 from discotrace.replay.guest import Recalled
 from discotrace.replay.mappings import PAGE_TABLE_KEY
 from discotrace.replay.system import System
-from discotrace.tracegen.outline import Outline
-from discotrace.tracegen.schema import KERNEL_BASE, Kind, Rows, TraceMeta, rows_from_records, slice_rows
+from discotrace.tracegen.outline import Outline, pages_touched
+from discotrace.tracegen.schema import KERNEL_BASE, Kind, Rows, TraceMeta, concat_rows, rows_from_records, slice_rows
 from discotrace.tracegen.trail import last_of
 
 I64 = npt.NDArray[np.int64]
@@ -128,17 +128,13 @@ def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past
     wired = past.wired(row)
     last = last_of(slice_rows(piece.trail, 0, whole))
     older = Rows._make(column[last] for column in piece.trail)
-    touched = touches_of(piece.numbers[last], older, REFERENCES)
-    to_come = touches_of(piece.numbers[whole:], slice_rows(piece.trail, whole, len(piece.numbers)), TOUCHING)
-    mapped = chronicle.pages_at(
-        row, *_pages_of([touches_of(np.arange(len(wired.kind)), wired, TOUCHING), touched, to_come])
-    )
+    to_come = slice_rows(piece.trail, whole, len(piece.numbers))
+    mapped = chronicle.pages_at(row, *_pages_of(concat_rows([wired, older, to_come])))
     _map(system, chronicle, mapped)
     replay = Replay(meta, system, window)
     replay.feed(wired)
     replay.feed(_reads(past.touches_before(row, mapped)))
-    is_gone = np.isin(piece.numbers[last], touched.row[~_unchanged(chronicle, mapped, touched)])
-    replay.feed(Rows._make(column[~is_gone] for column in older))
+    replay.feed(_still_mapped(piece.numbers[last], older, chronicle, mapped))
     system.deal_from(chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
     replay.feed(slice_rows(piece.trail, whole, after))
     replay.feed(_inside(outline, piece.mark))
@@ -155,21 +151,24 @@ def _recall(system: System, chronicle: Chronicle, row: int, page: FilePage) -> R
     return Recalled.AS_WRITTEN if chronicle.file_written[place] < row else Recalled.AS_READ
 
 
-def _pages_of(touches: Sequence[Touches]) -> tuple[I64, I64]:
-    """Keys and numbers of the pages that are touched, and of their page tables."""
-    key, vpn = np.concatenate([one.key for one in touches]), np.concatenate([one.vpn for one in touches])
+def _pages_of(rows: Rows) -> tuple[I64, I64]:
+    """Keys and numbers of the pages that rows touch, and of their page tables."""
+    key, vpn = pages_touched(rows, TOUCHING)
     table = vpn >> (PAGE_SHIFT - ENTRY_SHIFT)
     return np.concatenate([key, key + PAGE_TABLE_KEY]), np.concatenate([vpn, table])
 
 
-def _unchanged(chronicle: Chronicle, mapped: I64, touches: Touches) -> npt.NDArray[np.bool_]:
-    """Which touches are of pages that have been mapped, at these places of the chronicle, from then on."""
+def _still_mapped(numbers: I64, older: Rows, chronicle: Chronicle, mapped: I64) -> Rows:
+    """Those references whose pages have been mapped ever since, at these places of the chronicle."""
+    touches = touches_of(np.arange(len(numbers)), older, REFERENCES)
     order = np.argsort(chronicle.page_code[mapped])
     codes, since = chronicle.page_code[mapped][order], chronicle.page_row[mapped][order]
     code = code_of(touches.key, touches.vpn)
     place = np.searchsorted(codes[:-1], code)
-    there: npt.NDArray[np.bool_] = (codes[place] == code) & (since[place] <= touches.row)
-    return there
+    is_there = (codes[place] == code) & (since[place] <= numbers[touches.row])
+    keeps = np.ones(len(numbers), np.bool_)
+    keeps[touches.row[~is_there]] = False
+    return Rows._make(column[keeps] for column in older)
 
 
 def _map(system: System, chronicle: Chronicle, mapped: I64) -> None:

@@ -6,7 +6,7 @@ so far, and which services each virtual CPU is in and which locks it holds. One 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -22,6 +22,7 @@ from discotrace.tracegen.outline_kernels import (
     LINES,
     STACK,
     copy_touches,
+    distinct_pages,
     forget_pages,
     scan_rows,
 )
@@ -136,6 +137,17 @@ class Scanner:
         one = self._meta.segments[number]
         ends = np.uint64(one.start), np.uint64(one.end)
         forget_pages(self._touches, self._lines, self._meta.cpus, one.asid, *ends)
+
+
+def pages_touched(rows: Rows, kinds: Sequence[int]) -> tuple[I64, I64]:
+    """Address space (0 = the kernel) and number of each page that rows of some kinds touch."""
+    places, of_kinds = 1 << 14, sum(1 << kind for kind in kinds)
+    while True:
+        space, vpn, used = np.empty(places, np.int64), np.empty(places, np.int64), np.zeros(1, np.int64)
+        touches = np.zeros(2 * places, np.uint64)
+        if distinct_pages(rows.asid, rows.kind, rows.vaddr, rows.size, of_kinds, touches, used, space, vpn):
+            return space[: used[0]], vpn[: used[0]]
+        places *= 2
 
 
 def outline_of(reader: TraceReader, trail: TrailWriter, on_rows: Callable[[int], None]) -> Outline:

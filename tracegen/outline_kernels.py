@@ -26,6 +26,7 @@ _FETCH, _ZERO_PAGE, _PRIVILEGED = int(Kind.FETCH), int(Kind.ZERO_PAGE), int(Kind
 _ENTER, _EXIT, _LOCK, _UNLOCK = int(Kind.ENTER), int(Kind.EXIT), int(Kind.LOCK), int(Kind.UNLOCK)
 _UNMAP, _PROCESS_EXIT, _MAP = int(Kind.UNMAP), int(Kind.PROCESS_EXIT), int(Kind.MAP)
 _FILE_READ, _FILE_WRITE, _RESIDENT = int(Kind.FILE_READ), int(Kind.FILE_WRITE), int(Kind.RESIDENT)
+_SPACE = (np.uint64(1) << _VCPU_SHIFT) - _ONE  # the bits of an owner that are the address space
 _WIRED = np.uint32(Privileged.WIRED)
 
 
@@ -224,3 +225,35 @@ def last_touches(
             kept[found] = row
             found += 1
     return found
+
+
+@compiled_with(nogil=True)
+def distinct_pages(
+    asid: npt.NDArray[np.uint32],
+    kind: npt.NDArray[np.uint8],
+    vaddr: U64,
+    size: npt.NDArray[np.uint32],
+    kinds: int,
+    touches: U64,
+    used: I64,
+    space: I64,
+    vpn: I64,
+) -> bool:
+    """The pages that rows touch, each once: ``space`` and ``vpn`` [places] get them, ``used`` [1] how many there are.
+
+    ``kinds``: those of the rows that count, bit k for kind k. The space is the process, or 0 for the kernel.
+    ``touches`` [2 x places], a power of two, is empty at first. False if it has too little room.
+    """
+    for row in range(len(kind)):
+        if kinds >> kind[row] & 1:
+            bytes_touched = 1 if kind[row] == _PRIVILEGED else max(int(size[row]), 1)
+            page, last = vaddr[row] >> _PAGE_SHIFT, (vaddr[row] + np.uint64(bytes_touched - 1)) >> _PAGE_SHIFT
+            owner = owner_word(0, asid[row], vaddr[row])
+            while page <= last:
+                if 4 * used[0] >= len(touches):
+                    return False
+                if note_touch(touches, used, page, owner):
+                    space[used[0] - 1] = np.int64(owner & _SPACE)
+                    vpn[used[0] - 1] = np.int64(page)
+                page += _ONE
+    return True

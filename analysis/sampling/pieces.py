@@ -1,6 +1,9 @@
 """Replays of intervals of a trace: tasks that know nothing of each other."""
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +18,9 @@ from discotrace.replay.engine import RowFault
 from discotrace.replay.machine import Machine
 from discotrace.replay.piece import Past, Piece, begun
 from discotrace.tracegen.errors import TraceError
+from discotrace.tracegen.outline import Outline
 from discotrace.tracegen.reader import TraceReader
+from discotrace.tracegen.schema import Rows
 from discotrace.tracegen.trail import TrailReader
 
 TRAIL_CHUNKS = 60  # chunks before an interval whose trail warms its caches; docs/scaling.md has what fewer cost
@@ -40,6 +45,15 @@ class Pieces:
         return [replace(self, firsts=tuple(group.tolist())) for group in groups]
 
 
+@dataclass(frozen=True)
+class _Read:
+    """What is read of the files for one interval: the trail around it, and its rows."""
+
+    first: int
+    piece: Piece
+    rows: list[Rows]
+
+
 def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
     """Replay intervals; their tidy counts, windows numbered as in a replay of the whole trace.
 
@@ -50,27 +64,51 @@ def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
     with TraceReader(task.source) as reader:
         pasts.check(reader, task.system, task.machine)
         past = pasts.past(reader, task.system, task.machine, pasts.outline(reader, lambda rows: None))
-        with TrailReader(pasts.trail(reader)) as trail:
-            tables = [_replayed(reader, trail, past, task, first, on_rows) for first in task.firsts]
+        with TrailReader(pasts.trail(reader)) as trail, _garbage_of_pieces_only():
+            read = _one_ahead(_read(reader, trail, past.outline, task, first) for first in task.firsts)
+            tables = [_replayed(reader, past, task, one, on_rows) for one in read]
     return pa.concat_tables(tables)
 
 
-def _replayed(
-    reader: TraceReader, trail: TrailReader, past: Past, task: Pieces, first: int, on_rows: Callable[[int], None]
-) -> pa.Table:
-    """Counts of one interval."""
-    outline, windows = past.outline, task.choice.interval_windows(first)
-    mark = outline.mark_before(windows.start * task.window)
-    begin, end = outline.row_of(mark), outline.row_of(outline.mark_after(windows.stop * task.window))
-    around = trail.between(outline.row_of(max(0, mark - TRAIL_CHUNKS)), end)
+def _one_ahead(items: Iterator[_Read]) -> Iterator[_Read]:
+    """The same items, each made by a thread while the one before is in use."""
+    with ThreadPoolExecutor(1, thread_name_prefix="piece-decode") as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
+
+
+def _read(reader: TraceReader, trail: TrailReader, outline: Outline, task: Pieces, first: int) -> _Read:
+    """Read what one interval needs."""
+    windows = task.choice.interval_windows(first)
+    mark, end = outline.mark_before(windows.start * task.window), outline.mark_after(windows.stop * task.window)
+    around = trail.between(outline.row_of(max(0, mark - TRAIL_CHUNKS)), outline.row_of(end))
     piece = Piece(*around, max(0, mark - WHOLE_CHUNKS), mark)
+    return _Read(first, piece, list(reader.batches_between(outline.row_of(mark), outline.row_of(end))))
+
+
+@contextmanager
+def _garbage_of_pieces_only() -> Iterator[None]:
+    """Leave what there is already out of garbage collections: a piece makes so many objects that they take 30 ms."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _replayed(reader: TraceReader, past: Past, task: Pieces, read: _Read, on_rows: Callable[[int], None]) -> pa.Table:
+    """Counts of one interval."""
     system = new_system(task.system, reader.meta, task.machine)
     try:
-        replay = begun(piece, reader.meta, system, task.window, past)
-        for rows in reader.batches_between(begin, end):
+        replay = begun(read.piece, reader.meta, system, task.window, past)
+        for rows in read.rows:
             replay.feed(rows)
     except RowFault as fault:
+        begin = past.outline.row_of(read.piece.mark)
         raise TraceError(f"{reader.source}: near {reader.locate(begin)}: {fault.message}") from fault
-    on_rows(end - begin)
+    on_rows(sum(len(rows.kind) for rows in read.rows))
     counts = replay.finish().table()
+    windows = task.choice.interval_windows(read.first)
     return counts.filter(pc.is_in(counts["window"], pa.array(list(windows))))
