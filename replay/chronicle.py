@@ -72,14 +72,14 @@ class Chronicle:
         ordered: I64 = there[np.argsort(self.page_row[there], kind="stable")]
         return ordered
 
-    def file_page_at(self, row: int, page: FilePage) -> int | None:
-        """The place of a page of a file that is in memory before a row."""
+    def file_page_at(self, row: int, page: FilePage) -> tuple[int, int, bool] | None:
+        """Node and index of the frame of a page of a file that is in memory before a row, and whether it is written."""
         code = page[0] << _FILE_SHIFT | page[1]
-        codes, begins, ends = self._files
+        codes, begins, ends, written, nodes, indices = self._files
         place = bisect_left(codes, code)
         while place < len(codes) and codes[place] == code:
             if begins[place] < row <= ends[place]:
-                return place
+                return nodes[place], indices[place], written[place] < row
             place += 1
         return None
 
@@ -90,48 +90,60 @@ class Chronicle:
 
     def fresh_at(self, row: int, nodes: int) -> list[int]:
         """How many frames of each node have ever been used before a row, as far as is known."""
-        frames = np.concatenate([self._frame[self.page_row < row], self._file_frame[self.file_row < row]])
+        frames = self._frame_ids[self._first_rows < row]
         of_node, index = frames >> _NODE_SHIFT, frames & (1 << _NODE_SHIFT) - 1
         return [int(index[of_node == node].max(initial=-1)) + 1 for node in range(nodes)]
 
     def freed_at(self, row: int, nodes: int) -> list[list[int]]:
         """Indices of the frames of each node that are free again before a row, the last freed last."""
-        rows, places = self._by_end
-        ended = self._frame[places[: int(np.searchsorted(rows, row))]]
-        freed = np.zeros(len(self._frames), np.int64)  # when each frame was freed last, as a place of ``ended`` from 1
-        freed[np.searchsorted(self._frames, ended)] = np.arange(1, len(ended) + 1)
-        of_pages = self._frame[(self.page_row < row) & (row <= self.page_until)]
-        of_files = self._file_frame[(self.file_row < row) & (row <= self.file_until)]
-        freed[np.searchsorted(self._frames, np.concatenate([of_pages, of_files]))] = 0
-        last_last = self._frames[np.argsort(freed)[np.count_nonzero(freed == 0) :]]
+        rows, frames = self._ends
+        ended = frames[: int(np.searchsorted(rows, row))]
+        freed = np.zeros(len(self._frame_ids), np.int64)  # when each frame was freed last: a place of ``ended``, from 1
+        freed[ended] = np.arange(1, len(ended) + 1)
+        freed[self._frame[(self.page_row < row) & (row <= self.page_until)]] = 0
+        freed[self._file_frame[(self.file_row < row) & (row <= self.file_until)]] = 0
+        last_last = self._frame_ids[np.argsort(freed)[np.count_nonzero(freed == 0) :]]
         of_node, index = last_last >> _NODE_SHIFT, last_last & (1 << _NODE_SHIFT) - 1
         return [index[of_node == node].tolist() for node in range(nodes)]
 
     @cached_property
-    def _files(self) -> tuple[list[int], list[int], list[int]]:
-        """Codes of pages of files, when they came and when they went: one by one lists are faster than arrays."""
-        return self.file_code.tolist(), self.file_row.tolist(), self.file_until.tolist()
+    def _files(self) -> list[list[int]]:
+        """What is known of pages of files: one by one, lists are faster than arrays."""
+        columns = (self.file_code, self.file_row, self.file_until, self.file_written, self.file_node, self.file_index)
+        return [column.tolist() for column in columns]
+
+    @cached_property
+    def _frame_ids(self) -> I64:
+        """Node and index of each frame in one number, ascending. By its place here a frame is known below."""
+        return np.unique(np.concatenate([self._ids(self.node, self.index), self._ids(self.file_node, self.file_index)]))
 
     @cached_property
     def _frame(self) -> I64:
-        """A number for the frame of each page."""
-        return self.node << _NODE_SHIFT | self.index
+        """The frame of each page."""
+        return np.searchsorted(self._frame_ids, self._ids(self.node, self.index))
 
     @cached_property
     def _file_frame(self) -> I64:
         """The same for pages of files."""
-        return self.file_node << _NODE_SHIFT | self.file_index
+        return np.searchsorted(self._frame_ids, self._ids(self.file_node, self.file_index))
 
     @cached_property
-    def _frames(self) -> I64:
-        """The numbers of all frames, ascending."""
-        return np.unique(np.concatenate([self._frame, self._file_frame]))
+    def _first_rows(self) -> I64:
+        """The row in which each frame was first used."""
+        first = np.full(len(self._frame_ids), STILL)
+        np.minimum.at(first, self._frame, self.page_row)
+        np.minimum.at(first, self._file_frame, self.file_row)
+        return first
 
     @cached_property
-    def _by_end(self) -> tuple[I64, I64]:
-        """Rows at which pages ended, ascending, and their places."""
+    def _ends(self) -> tuple[I64, I64]:
+        """Rows at which pages ended, ascending, and the frames that they had."""
         order = np.argsort(self.page_until, kind="stable")
-        return self.page_until[order], order
+        return self.page_until[order], self._frame[order]
+
+    @staticmethod
+    def _ids(node: I64, index: I64) -> I64:
+        return node << _NODE_SHIFT | index
 
 
 @dataclass(frozen=True)

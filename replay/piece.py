@@ -144,11 +144,12 @@ def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past
 
 def _recall(system: System, chronicle: Chronicle, row: int, page: FilePage) -> Recalled:
     """How a page of a file came into memory before a row, if it is there; its frame is the next to be given."""
-    place = chronicle.file_page_at(row, page)
-    if place is None:
+    found = chronicle.file_page_at(row, page)
+    if found is None:
         return Recalled.NO
-    system.memory.next_is(int(chronicle.file_node[place]), int(chronicle.file_index[place]))
-    return Recalled.AS_WRITTEN if chronicle.file_written[place] < row else Recalled.AS_READ
+    node, index, is_written = found
+    system.memory.next_is(node, index)
+    return Recalled.AS_WRITTEN if is_written else Recalled.AS_READ
 
 
 def _pages_of(rows: Rows) -> tuple[I64, I64]:

@@ -79,6 +79,7 @@ def kernel_files(meta: TraceMeta) -> set[int]:
     return {
         segment.object
         for segment in meta.segments
-        if (segment.asid, segment.backing, segment.writable) == (0, "file", False)
+        if segment.asid == 0
+        and (segment.backing, segment.writable) == ("file", False)
         and KSEG0_START <= segment.start < KSEG0_END
     }
