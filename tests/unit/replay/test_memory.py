@@ -129,3 +129,15 @@ def test_layout__no_two_frames_have_one_number(layout: Layout) -> None:
 def test_layout__with_one_node_both_are_the_same() -> None:
     one = machine(cpu__count=1)
     assert [interleaved(one, 0, i) for i in range(FRAMES)] == [contiguous(one, 0, i) for i in range(FRAMES)]
+
+
+def test_keep__a_frame_that_was_in_use_has_its_slot_before_a_page_gets_it() -> None:
+    used = memory()
+    used.begin_in_use([2, 1, 0], [[], [], []])
+    used.keep([(0, 1), (1, 0), (0, 1)])
+    assert [(frame.node, frame.index) for frame in used.frames] == [(0, 1), (1, 0)]
+    used.next_is(1, 0)
+    assert used.given() == 1
+    used.next_is(1, 0)
+    assert used.given() is None  # another page has it
+    assert used.frames[allocate(used, [0])[0]] == Frame(0, 2, 2)  # those kept are not free

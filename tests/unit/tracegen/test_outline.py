@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from discotrace.tracegen.outline import Outline, load, outline_of, save
+from discotrace.tracegen.outline import Outline, load, outline_of, pages_touched, save
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import KSEG0_START, Kind, Process, Segment, Service, TraceMeta, rows_from_records
 from discotrace.tracegen.trail import MARK_ROWS, TrailReader, last_of, writing_trail
@@ -157,3 +157,17 @@ def test_last_of__of_each_line_the_last_reference_of_each_kind_is_kept() -> None
     assert kept == sorted(kept)
     assert set(wanted) <= set(kept)  # what is forgotten is kept twice
     assert len(kept) < 1.1 * len(wanted)
+
+
+def test_pages_touched__each_page_of_each_space_once() -> None:
+    made = records(3000, seed=7)
+    made += [(0, 1, Kind.STORE, AT + number * PAGE, 1, 0) for number in range(PAGES, PAGES + 20_000)]  # more than fit
+    wanted = set()
+    for _, asid, kind, vaddr, size, _ in made:
+        if kind in (Kind.FETCH, Kind.STORE):
+            space = asid if vaddr < KSEG0_START else 0
+            wanted |= {(space, page) for page in range(vaddr // PAGE, (vaddr + size - 1) // PAGE + 1)}
+    space, vpn = pages_touched(rows_from_records(made), (Kind.FETCH, Kind.STORE))
+    found = list(zip(space.tolist(), vpn.tolist(), strict=True))
+    assert len(found) == len(wanted)
+    assert set(found) == wanted
