@@ -51,9 +51,7 @@ def sweep(
     window: Annotated[
         int | None, typer.Option(help="Length of a window of counts, in instructions.", show_default="1000000")
     ] = None,
-    sample: Annotated[
-        bool | None, typer.Option("--sample", help="Replay intervals only; figures with their spread.")
-    ] = None,
+    sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
     sample_intervals: Annotated[int | None, typer.Option(help="How many.", show_default="25")] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Where the first begins.", show_default="1")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for counts and results.")] = Path("sweep"),
@@ -73,7 +71,7 @@ def sweep(
     in FOLDER/results.parquet.
     """
     options = {"machine": machine, "systems": systems, "zip": together, "where": where, "random": random, "lhs": lhs}
-    options |= {"seed": seed, "window": window, "sample": sample}
+    options |= {"seed": seed, "window": window, "sample": sample or None}
     options |= {"sample_intervals": sample_intervals, "sample_seed": sample_seed}
     spec = _spec(traces, changes or [], vms, {key: value for key, value in options.items() if value is not None})
     from discotrace.analysis.sweep.workforce import workers_on
