@@ -7,7 +7,7 @@ takes its place.
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -176,20 +176,26 @@ def parts_of_trail(outline: Outline, trail: str | os.PathLike[str]) -> Iterator[
                 yield Part(numbers[start:stop], slice_rows(rows, start, stop), int(outline.instructions[mark]))
 
 
-def chronicle_of(system: System, meta: TraceMeta, parts: Iterable[Part]) -> Chronicle:
+def chronicle_of(
+    system: System, meta: TraceMeta, parts: Iterable[Part], on_rows: Callable[[int], None] = lambda rows: None
+) -> Chronicle:
     """Replay parts of a trace under a system that has not begun, and write down what memory holds.
 
-    Raises as a replay does.
+    ``on_rows`` is told how many more rows of the trace are behind it. Raises as a replay does.
     """
     journal = Journal(system.now, system.memory, lambda: system.dealt, system.slot)
     system.keep_journal(journal)
     replay = Replay(meta, system, STILL)
     numbers: list[I64] = [np.zeros(0, np.int64)]
+    behind = 0
     for part in parts:
         if part.instructions is not None:
             replay.pass_to(part.instructions)
         replay.feed(part.rows)
         numbers.append(part.numbers)
+        if len(part.numbers):
+            on_rows(int(part.numbers[-1]) - behind)
+            behind = int(part.numbers[-1])
     journal.close()
     return _sorted(journal, np.concatenate(numbers), replay.finish().at_disks())
 

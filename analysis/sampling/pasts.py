@@ -61,16 +61,23 @@ class Pasts:
             outlines.save(path, found)
         return outlines.load(path)
 
-    def past(self, reader: TraceReader, system: str, machine: Machine, of: Outline) -> Past:
+    def past(
+        self,
+        reader: TraceReader,
+        system: str,
+        machine: Machine,
+        of: Outline,
+        on_rows: Callable[[int], None] = lambda rows: None,
+    ) -> Past:
         """What memory held at any row of a trace under a system; made if it is not here. Raises as a replay does.
 
-        ``machine`` has its CPUs resolved.
+        ``machine`` has its CPUs resolved. ``on_rows`` is told how many more rows of the trace are behind it.
         """
         path = self._chronicle(reader, system, machine)
         if not path.exists():
             moves = moves_pages(system, machine)
             parts = chronicles.parts_of_trail(of, self.trail(reader)) if moves else chronicles.parts_of(of)
-            made = chronicles.chronicle_of(new_system(system, reader.meta, machine), reader.meta, parts)
+            made = chronicles.chronicle_of(new_system(system, reader.meta, machine), reader.meta, parts, on_rows)
             chronicles.save(path, made)
         return Past(of, chronicles.load(path))
 

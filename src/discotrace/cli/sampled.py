@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from discotrace.cli.console import no_progress, out, print_json, progress, remark
+from discotrace.cli.console import out, print_json, progress, remark
 from discotrace.cli.folders import pasts_folder
 from discotrace.tracegen.errors import ConfigError
 
@@ -19,19 +19,15 @@ def sampled_counts(
 ) -> CountsFile:
     """Replay intervals of a trace under systems, named with commas between; first read all of it, if need be."""
     from discotrace.analysis.sampling.pasts import Pasts
-    from discotrace.analysis.sampling.run import sampled
+    from discotrace.analysis.sampling.run import sampled, unwatched
     from discotrace.tracegen.reader import TraceReader
 
     names = list(dict.fromkeys(name.strip() for name in systems.split(",") if name.strip()))
     pasts = Pasts(pasts_folder())
     with TraceReader(trace) as reader:
-        missing = pasts.missing_rows(reader)
-        if missing:
-            if not quiet:
-                remark("reading the whole trace, once: later samples of it begin at once ...")
-            with no_progress() if quiet else progress(missing, "reading", "rows") as advance:
-                pasts.outline(reader, advance)
-        return sampled(reader, pasts, configuration, names, asked, command)
+        if pasts.missing_rows(reader) and not quiet:
+            remark("reading the whole trace, once: later samples of it begin at once ...")
+        return sampled(reader, pasts, configuration, names, asked, command, unwatched if quiet else progress)
 
 
 def print_estimates(counts: CountsFile, json_output: bool) -> None:
