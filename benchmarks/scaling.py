@@ -31,7 +31,7 @@ from discotrace.analysis.sweep.execute import MOST_FRONTS, tasks_of
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.plan import planned
 from discotrace.analysis.sweep.spec import spec_of
-from discotrace.analysis.sweep.workers import Done, Task
+from discotrace.analysis.sweep.workers import Done, Failed, Task
 from discotrace.replay.engine import Replay
 from discotrace.tracegen.reader import TraceReader
 
@@ -52,6 +52,8 @@ def carried_out(workers: ClusterWorkers, tasks: Iterable[Task]) -> float:
             workers.submit(waiting.pop())
             given += 1
         for news in workers.news(60):
+            if isinstance(news, Failed):
+                raise news.fault
             given -= isinstance(news, Done)
     return time.perf_counter() - began
 

@@ -13,7 +13,7 @@ from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
 
 INTERVALS = 25
-UNIT_WINDOWS = 4  # windows of an interval
+UNIT_WINDOWS = 2  # windows of an interval; docs/scaling.md has what more cost
 FEWEST = 5  # intervals: of less no spread is known
 PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
 

@@ -61,9 +61,8 @@ def queued_cluster(on: str, jobs: int) -> tuple[Any, int]:
         raise ConfigError(f"--on {on}: {command} is not on this computer, start this where jobs are submitted")
     try:
         with _our_settings():
-            trial = kind.job_cls(
-                "tcp://nowhere:1", name="trial"
-            )  # a cluster that fails cannot be taken down without noise
+            # A cluster that fails cannot be taken down without noise, so a job is tried first.
+            trial = kind.job_cls("tcp://nowhere:1", name="trial")
             cluster = kind(silence_logs="critical")
     except (ValueError, TypeError, RuntimeError) as fault:
         raise ConfigError(f"--on {on}: {_line(fault)} (in jobqueue.yaml of Dask's configuration)") from fault

@@ -20,7 +20,7 @@ from discotrace.tracegen.reader import TraceReader
 TRIAL_BATCHES = 2  # of the trace, to find out how fast this computer replays it now
 TYPICAL_NS_PER_ROW = 60.0  # where nothing is compiled yet; docs/performance.md
 OUTLINE_NS_PER_ROW, CHRONICLE_NS_PER_ROW = 65.0, 40.0  # to know a trace, and its memory; docs/scaling.md
-SAMPLED_INTERVAL_S = 0.3  # of a sample; docs/scaling.md
+SAMPLED_INTERVAL_S = 0.2  # of a sample; docs/scaling.md
 LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md
 REPLAY_S, POINT_S = 0.1, 0.002  # to arrange counts for pricing; to price a point with waiting; docs/performance.md
 FITTING_S, INTERPOLATED_S = 2.0, 4e-6  # to fit a surface; to price a point by it, and keep it; docs/performance.md

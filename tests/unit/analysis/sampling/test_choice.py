@@ -38,7 +38,7 @@ def test_the_scale_makes_the_trace_of_the_intervals() -> None:
     assert choice.scale * 20 * UNIT_WINDOWS * WINDOW == pytest.approx(1_234_567)
 
 
-@pytest.mark.parametrize(("instructions", "intervals"), [(100 * WINDOW, 4), (99 * WINDOW, 25)])
+@pytest.mark.parametrize(("instructions", "intervals"), [(100 * WINDOW, 4), ((25 * UNIT_WINDOWS - 1) * WINDOW, 25)])
 def test_too_few_is_an_error(instructions: int, intervals: int) -> None:
     with pytest.raises(ConfigError, match="too few"):
         chosen(instructions, WINDOW, intervals, 1)
