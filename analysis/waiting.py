@@ -48,7 +48,7 @@ class Times:
         if self.model.sections:
             parts[:, SYNC] = self.waits.for_locks.reshape(len(parts), -1).sum(axis=1) / cpus
         late = self.total_ns[:, None] - self.execution.ends + self.execution.waited
-        parts[:, IDLE] = late.sum(axis=1) / cpus
+        parts[:, IDLE] = np.maximum(late.sum(axis=1), 0) / cpus  # which rounding may have put below nothing
         return parts
 
     def stalls_ms(self) -> Floats:
