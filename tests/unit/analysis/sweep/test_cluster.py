@@ -220,15 +220,18 @@ KILLED_AT = 3  # tasks that are given out at the same time, to two workers
 
 
 class Killing(ClusterWorkers):
-    """With somebody who kills a worker that has a task, once, when some tasks have been given out."""
+    """With somebody who kills a worker that has a task, once, as soon as there is one and some tasks are given out."""
+
+    killed = False
 
     def submit(self, task: Task) -> None:
         super().submit(task)
-        if len(self._tasks) == KILLED_AT and not hasattr(self, "killed"):
+        if len(self._tasks) >= KILLED_AT and not self.killed:
             client = self._clients[0]
             processes = client.run(os.getpid)
-            self.killed = next(processes[worker] for worker, keys in client.processing().items() if keys)
-            os.kill(self.killed, signal.SIGKILL)
+            for worker in [worker for worker, keys in client.processing().items() if keys][:1]:
+                os.kill(processes[worker], signal.SIGKILL)
+                self.killed = True
 
     def __exit__(self, *_: object) -> None:
         self.suspicious = self._clients[0].run_on_scheduler(
