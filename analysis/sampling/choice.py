@@ -66,7 +66,7 @@ def chosen(instructions: int, window: int, intervals: int, seed: int) -> Choice:
     if units < intervals:
         raise ConfigError(
             f"the trace has {instructions // window} windows of {window} instructions, too few for {intervals} "
-            f"intervals of {UNIT_WINDOWS}: replay all of it, or give a shorter --window"
+            f"intervals of {UNIT_WINDOWS}: replay all of it, or give a shorter --window or fewer intervals"
         )
     begin = random.Random(seed).random()
     firsts = tuple(int((begin + number) * units / intervals) * UNIT_WINDOWS for number in range(intervals))

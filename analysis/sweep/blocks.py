@@ -21,6 +21,7 @@ from discotrace.tracegen.atomic import atomic_path, output_errors
 
 STATUS, DONE, IMPOSSIBLE, FAILED = "status", "done", "impossible", "failed"
 MOST_POINTS = 4096  # of a block, unless a single combination has more
+PARTS = 64  # so many blocks at least, where there are as many combinations: what is finished is seen block by block
 CHUNK = 1 << 16  # points that are priced, and written, in one go
 PRICING = ("discotrace.analysis",)  # the sources that decide what counts cost
 
@@ -64,8 +65,10 @@ class Pricing:
 def blocks_of(plan: Plan) -> list[Block]:
     """The points of a plan in blocks, each combination of structure whole, in their order."""
     sizes = plan.points.group_by(CELL).len().sort(CELL)
-    number = (pl.col("len").cum_sum() - 1) // MOST_POINTS
-    numbered = plan.points.join(sizes.select(CELL, number.alias("block")), on=CELL, maintain_order="left")
+    by_points = (pl.col("len").cum_sum() - 1) // MOST_POINTS
+    by_cells = pl.int_range(pl.len()) // -(-sizes.height // PARTS)
+    numbers = sizes.select(CELL, pl.struct(points=by_points, cells=by_cells).rank("dense").alias("block"))
+    numbered = plan.points.join(numbers, on=CELL, maintain_order="left")
     layers = 1 if plan.spec.sample is None else 1 + plan.spec.sample.intervals
     found = []
     for points in numbered.partition_by("block", maintain_order=True, include_key=False):

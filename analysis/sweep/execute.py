@@ -35,6 +35,9 @@ class Watcher(Protocol):
     def trouble(self, what: str) -> None:
         """Something went wrong that does not stop the sweep."""
 
+    def there(self, replays: int, rows: int) -> None:
+        """So many replays, of traces of so many rows, were counted before."""
+
     def compiling(self) -> None:
         """What the workers need is being compiled."""
 

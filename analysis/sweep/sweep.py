@@ -18,6 +18,7 @@ from discotrace.analysis.sweep.results import assemble
 from discotrace.analysis.sweep.sampled import Samples
 from discotrace.analysis.sweep.spec import Spec
 from discotrace.analysis.sweep.workers import Workers
+from discotrace.tracegen.errors import ConfigError
 from discotrace.version import VERSION
 
 SOURCES = (*COUNTING, *PRICING)  # the code that decides what results are
@@ -64,6 +65,8 @@ def sweep(
         work = Work([one for one in plan.replays if one.key not in counted], blocks_of(plan))
         folder.drop_blocks({block.key for block in work.blocks})  # so that what is priced is always of what was asked
         folder.note(asked)
+        there = [one for one in plan.replays if one.key in counted]
+        watcher.there(len(there), sum(one.trace.rows for one in there))
         with workers() as working:
             execution = Execution(work, folder, _manner(plan.spec, pasts), working, watcher)
             try:
@@ -72,7 +75,10 @@ def sweep(
                 finished = [key for _, key in sorted(execution.found.blocks.items())]
                 assemble(folder, finished, asked | {"complete": len(finished) == len(work.blocks)})
         folder.drop_priced(finished)
-    return _summary(plan, folder, len(work.missing), time.monotonic() - began)
+    summary = _summary(plan, folder, len(work.missing), time.monotonic() - began)
+    if summary.impossible == summary.points:
+        raise ConfigError(f"every point is impossible; the first: {next(iter(summary.reasons))}")
+    return summary
 
 
 def _manner(spec: Spec, pasts: Path) -> Manner:

@@ -230,6 +230,8 @@ def diff(
 
 def _texts(changes: Mapping[str, Any] | None) -> list[str]:
     """Changes as the command line has them."""
+    if not isinstance(changes, Mapping | None):
+        raise ConfigError(f"set is {changes!r}, expected values by key: {{'tlb.entries': 64}}")
     return [f"{key}={json.dumps(value)}" for key, value in (changes or {}).items()]
 
 

@@ -67,6 +67,8 @@ def test_what_is_no_cluster_is_one_line(pasts: Path, options: tuple[str, ...], m
     assert_refused(sampled(pasts, *options), message)
 
 
-@pytest.mark.parametrize("option", [("--on", "local"), ("--workers", "2")])
+@pytest.mark.parametrize(
+    "option", [("--on", "local"), ("--workers", "2"), ("--sample-intervals", "25"), ("--sample-seed", "2")]
+)
 def test_a_whole_trace_is_for_one_worker(option: tuple[str, str]) -> None:
-    assert_refused(run("replay", str(TRACE), *option), "--workers and --on are for intervals of a trace: give --sample")
+    assert_refused(run("replay", str(TRACE), *option), "--on are for intervals of a trace: give --sample")

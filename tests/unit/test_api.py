@@ -153,6 +153,9 @@ def test_diff_compares_and_checks(trace: Path, swept: Path, tmp_path: Path) -> N
         (lambda trace: discotrace.best("nothing", minimize="time"), "no such file or folder"),
         (lambda trace: discotrace.best(trace, minimize="time", pareto="a,b"), "no results of a sweep"),
         (lambda trace: discotrace.curve(trace, "l1", sets="some"), "sets is 'some'"),
+        (lambda trace: discotrace.replay(trace, set="tlb.entries=3"), "expected values by key"),
+        (lambda trace: discotrace.sweep(trace, workers=0), "0 workers cannot do anything"),
+        (lambda trace: discotrace.replay(trace, sample=True, workers=-3), "-3 workers cannot do anything"),
     ],
 )
 def test_what_is_wrong_is_raised(trace: Path, wrong: object, message: str) -> None:

@@ -36,8 +36,10 @@ def replay(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     services: Services = False,
     sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
-    intervals: Annotated[int, typer.Option("--sample-intervals", help="How many.")] = 25,
-    seed: Annotated[int, typer.Option("--sample-seed", help="Where the first of them begins.")] = 1,
+    intervals: Annotated[int | None, typer.Option("--sample-intervals", help="How many.", show_default="25")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--sample-seed", help="Where the first of them begins.", show_default="1")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, or jobs, that replay intervals.", show_default="1")
     ] = None,
@@ -56,16 +58,19 @@ def replay(
     configuration = configured(machine, changes, vms, nfs)
     target = None if output is None else free_target(output, trace, force)
     if sample:
-        from discotrace.analysis.sampling.choice import Sample
+        from discotrace.analysis.sampling.choice import INTERVALS, Sample
         from discotrace.analysis.sampling.run import Asked
         from discotrace.analysis.sweep.workforce import workers_beside
 
         check_not_with_sample(crash=crash, services=services)
-        asked = Asked(window, Sample(intervals, seed), workers_beside(on, workers))
+        choice = Sample(INTERVALS if intervals is None else intervals, 1 if seed is None else seed)
+        asked = Asked(window, choice, workers_beside(on, workers))
         counts = sampled_counts(trace, configuration, systems, asked, command(), quiet)
     else:
-        if workers is not None or on is not None:
-            raise ConfigError("--workers and --on are for intervals of a trace: give --sample")
+        if any(given is not None for given in (intervals, seed, workers, on)):
+            raise ConfigError(
+                "--sample-intervals, --sample-seed, --workers and --on are for intervals of a trace: give --sample"
+            )
         counts = _replayed(trace, configuration, systems, crash, window, quiet)
     if target is not None:
         from discotrace.analysis.counts_file import write

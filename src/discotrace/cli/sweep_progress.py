@@ -23,6 +23,9 @@ class Silent:
     def replays(self, count: int) -> None:
         """Nothing to see."""
 
+    def there(self, replays: int, rows: int) -> None:
+        """Nothing to see."""
+
     def points(self, count: int) -> None:
         """Nothing to see."""
 
@@ -56,6 +59,11 @@ class Bars(Silent):
     def replays(self, count: int) -> None:
         """So many more are counted."""
         self._count(self._replays, count)
+
+    def there(self, replays: int, rows: int) -> None:
+        """So many need not be made: the bar is about the others."""
+        self._count(self._replays, replays)
+        self._bars.update(self._replays, total=(self._bars.tasks[self._replays].total or 0) - rows)
 
     def points(self, count: int) -> None:
         """So many more are priced."""

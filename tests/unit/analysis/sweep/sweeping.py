@@ -70,6 +70,9 @@ class Notes:
     def replays(self, count: int) -> None:
         self.counted["replays"] += count
 
+    def there(self, replays: int, rows: int) -> None:
+        pass
+
     def points(self, count: int) -> None:
         self.counted["points"] += count
 

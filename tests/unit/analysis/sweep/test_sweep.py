@@ -10,12 +10,12 @@ from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import outcome
 from discotrace.analysis.run import replay_systems
 from discotrace.analysis.site import Site
-from discotrace.analysis.sweep.blocks import price
+from discotrace.analysis.sweep.blocks import blocks_of, price
 from discotrace.analysis.sweep.counting import count
 from discotrace.analysis.sweep.folder import SweepFolder
 from discotrace.analysis.sweep.results import write_csv
 from discotrace.analysis.sweep.workers import Failed, Lost, News, Task
-from discotrace.tracegen.errors import OutputError, TraceError
+from discotrace.tracegen.errors import ConfigError, OutputError, TraceError
 from discotrace.tracegen.reader import TraceReader
 from tests.cli.running import META, good_records, raw_trace
 from tests.unit.analysis.sweep.sweeping import Inline, Notes, plan_of, results, small_trace, swept
@@ -114,7 +114,8 @@ def test_a_replay_or_a_block_that_is_missing_is_made_alone(trace: str, tmp_path:
     next(iter((tmp_path / "priced").iterdir())).unlink()
     workers = Inline()
     assert swept(plan, tmp_path, lambda: workers).replays_made == 1
-    assert [task.function for task in workers.tasks] == [count, price]
+    assert len(workers.tasks) == 2
+    assert {task.function for task in workers.tasks} == {count, price}
     assert results(tmp_path).equals(before)
 
 
@@ -232,7 +233,23 @@ def test_what_is_finished_when_it_is_interrupted_can_be_read(trace: str, mixed: 
             assert part.equals(whole.filter(pl.col("point").is_in(part["point"].implode())))
             swept(plan, path)
             assert results(path).equals(whole)
-    assert len(seen) > 0
+    assert any(0 < height < whole.height for height in seen)
+
+
+def test_points_of_blocks_that_lie_within_each_other_come_in_order(trace: str, tmp_path: Path) -> None:
+    """The price varies slowest, so that each combination of structure has points all over the sweep."""
+    plan = plan_of(trace, set={"memory.remote_ns": [600, 900], "tlb.entries": [16, 32, 64]})
+    assert len(blocks_of(plan)) == 3
+    swept(plan, tmp_path)
+    found = results(tmp_path)
+    assert found["point"].to_list() == list(range(12))
+    assert found["memory.remote_ns"].is_sorted()
+
+
+def test_nothing_but_impossible_points_is_an_error(trace: str, tmp_path: Path) -> None:
+    plan = plan_of(trace, systems=["disco"], set={"memory.mib_per_node": 1, "vm.count": 64})
+    with pytest.raises(ConfigError, match=r"every point is impossible; the first: out of memory"):
+        swept(plan, tmp_path)
 
 
 def test_an_error_of_pricing_ends_the_sweep(trace: str, tmp_path: Path) -> None:
