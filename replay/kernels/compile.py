@@ -69,6 +69,7 @@ def bound(compiled: F, *arguments: Any) -> F:
     """
     of_types = (compiled, *(_kind_of(argument) for argument in arguments))
     if of_types not in _BOUND:
+        # numba.typeof has no types of its own, hence the exception for mypy.
         types = tuple(numba.typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]
         dispatcher: Any = compiled
         _BOUND[of_types] = dispatcher.compile(types)
