@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from distributed import Client
+
+WORKERS = 2
+
 
 class Cluster(NamedTuple):
     """A scheduler: its address for ``--on``, its process, those of its workers."""
@@ -20,13 +24,16 @@ class Cluster(NamedTuple):
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """A scheduler with two workers that work in a folder, until the block ends."""
+    """A scheduler whose ``WORKERS`` have come and work in a folder, until the block ends."""
     file = folder / "scheduler.json"
     one = _started("dask_scheduler", "--host=127.0.0.1", "--port=0", f"--scheduler-file={file}", folder=folder)
     working = ["--nthreads=1", "--no-nanny", f"--scheduler-file={file}", "--death-timeout=60"]
-    workers = [_started("dask_worker", *working, folder=folder) for _ in range(2)]
+    workers = [_started("dask_worker", *working, folder=folder) for _ in range(WORKERS)]
     try:
-        yield Cluster(_address_in(file), one, workers)
+        address = _address_in(file)
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(WORKERS, timeout=120)
+        yield Cluster(address.replace("tcp://", "dask://"), one, workers)
     finally:
         for process in (*workers, one):
             process.kill()
@@ -42,6 +49,6 @@ def _started(program: str, *arguments: str, folder: Path) -> subprocess.Popen[by
 def _address_in(file: Path) -> str:
     for _ in range(600):
         if file.exists() and (text := file.read_text()):
-            return str(json.loads(text)["address"]).replace("tcp://", "dask://")
+            return str(json.loads(text)["address"])
         time.sleep(0.1)
     raise AssertionError("the scheduler does not start")
