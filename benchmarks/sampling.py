@@ -22,7 +22,7 @@ from discotrace.analysis.fronts import Run
 from discotrace.analysis.outcome import outcome
 from discotrace.analysis.provenance import of_counts
 from discotrace.analysis.run import replay_runs
-from discotrace.analysis.sampling.choice import INTERVALS, chosen
+from discotrace.analysis.sampling.choice import INTERVALS, Sample, chosen
 from discotrace.analysis.sampling.estimate import Estimate, covers, estimates, figures_of
 from discotrace.analysis.sampling.pasts import Pasts
 from discotrace.analysis.sampling.pieces import Pieces, replay_pieces
@@ -90,7 +90,8 @@ def compare(reader: TraceReader, configuration: Configuration, given: argparse.N
     full = kept(
         given.folder / f"{name}-full.parquet", lambda: timed("full replay", lambda: _full(reader, system, machine))
     )
-    choices = [chosen(outline.total_instructions, WINDOW, given.intervals, seed) for seed in range(1, given.seeds + 1)]
+    samples = [Sample(given.intervals, seed) for seed in range(1, given.seeds + 1)]
+    choices = [chosen(outline.total_instructions, WINDOW, sample) for sample in samples]
     firsts = tuple(sorted({first for choice in choices for first in choice.firsts}))
     task = Pieces(reader.source, pasts.folder, system, machine, WINDOW, choices[0], firsts)
     pieces = kept(given.folder / f"{name}-{given.intervals}-pieces.parquet", lambda: _all(task))

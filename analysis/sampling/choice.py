@@ -45,10 +45,14 @@ class Choice:
         return range(first, first + UNIT_WINDOWS)
 
 
-def check_intervals(intervals: int) -> None:
-    """Raises ConfigError where they are too few."""
-    if intervals < FEWEST:
-        raise ConfigError(f"{intervals} intervals are too few to tell how far they differ: sample at least {FEWEST}")
+def check_sample(sample: Sample) -> None:
+    """Raises ConfigError for too few intervals, and for a seed that is none."""
+    if sample.intervals < FEWEST:
+        raise ConfigError(
+            f"{sample.intervals} intervals are too few to tell how far they differ: sample at least {FEWEST}"
+        )
+    if sample.seed < 0:
+        raise ConfigError(f"the seed of a sample is {sample.seed}, expected 0 or more")
 
 
 def check_machine(machine: Machine) -> None:
@@ -59,15 +63,16 @@ def check_machine(machine: Machine) -> None:
         raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
 
 
-def chosen(instructions: int, window: int, intervals: int, seed: int) -> Choice:
+def chosen(instructions: int, window: int, sample: Sample) -> Choice:
     """Choose intervals of a trace of so many instructions. Raises ConfigError where it has too few windows."""
-    check_intervals(intervals)
+    check_sample(sample)
+    intervals = sample.intervals
     units = instructions // window // UNIT_WINDOWS
     if units < intervals:
         raise ConfigError(
             f"the trace has {instructions // window} windows of {window} instructions, too few for {intervals} "
             f"intervals of {UNIT_WINDOWS}: replay all of it, or give a shorter --window or fewer intervals"
         )
-    begin = random.Random(seed).random()
+    begin = random.Random(sample.seed).random()
     firsts = tuple(int((begin + number) * units / intervals) * UNIT_WINDOWS for number in range(intervals))
-    return Choice(firsts, instructions / window, seed)
+    return Choice(firsts, instructions / window, sample.seed)

@@ -38,21 +38,18 @@ def _result(one: Estimate, figures: dict[str, float]) -> dict[str, Any]:
 def table_of(counts: CountsFile, found: list[Estimate]) -> Table:
     """One column per system, each figure with half the width of its confidence interval."""
     first = found[0].outcome
-    trace, intervals = counts.about["trace"], counts.about[SAMPLE]["intervals"]
-    title = (
-        f"{trace['name']}: {intervals} intervals of {trace['rows']:,} records on "
-        f"{counts.about['cpus']} CPUs, ± at {CONFIDENCE:.0%}"
-    )
+    title = f"{counts.about['trace']['name']}: {counts.about[SAMPLE]['intervals']} intervals, ± at {CONFIDENCE:.0%}"
     table = Table(title=Text(title), title_justify="left", title_style="")
     table.add_column("")
     for one in found:
         table.add_column(one.outcome.system, justify="right")
     columns = [(figures_of(one.outcome, first), one.half_widths) for one in found]
-    for section in _sections(first.system):
+    main = _MAIN | {SLOWDOWN: f"slowdown against {first.system}"}
+    for section in (main, _PARTS, RATE_LABELS, _ACTIONS):
         for name, label in section.items():
-            if section is not _PARTS or any(figures[name] for figures, _ in columns):
+            if name in _ALWAYS or any(figures[name] for figures, _ in columns):
                 cells = (f"{figure(figures[name])} ± {figure(half[name])}" for figures, half in columns)
-                table.add_row(label, *cells, style="bold" if section is _MAIN else None)
+                table.add_row(label, *cells, style="bold" if name in _MAIN else None)
         table.add_section()
     return table
 
@@ -65,8 +62,5 @@ _MAIN = {
     "remote_miss_ratio": "remote-miss ratio",
 }
 _PARTS = {f"{part}_ms": f"{label}, ms" for part, label in PART_LABELS.items()}
-_PARTS_OF_ACTIONS = {f"{action}_per_second": label for action, label in ACTION_LABELS.items()}
-
-
-def _sections(first: str) -> list[dict[str, str]]:
-    return [_MAIN, _PARTS, RATE_LABELS, _PARTS_OF_ACTIONS]
+_ACTIONS = {f"{action}_per_second": label for action, label in ACTION_LABELS.items()}
+_ALWAYS = _MAIN.keys() | RATE_LABELS.keys()

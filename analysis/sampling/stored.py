@@ -10,7 +10,7 @@ from discotrace.analysis.counts_file import CountsFile
 from discotrace.analysis.pricing import Codes
 from discotrace.analysis.remarks import remarks
 from discotrace.analysis.report import site_of
-from discotrace.analysis.sampling.choice import UNIT_WINDOWS, Choice
+from discotrace.analysis.sampling.choice import INTERVALS, UNIT_WINDOWS, Choice
 from discotrace.analysis.sampling.estimate import Estimate, Layer, estimates, layers
 from discotrace.analysis.sampling.pasts import moves_pages
 
@@ -52,6 +52,11 @@ def estimates_of(counts: CountsFile) -> list[Estimate]:
 def remarks_of(counts: CountsFile, found: list[Estimate]) -> list[str]:
     """What a reader of the estimates must know beside them: as of a replay, and what moved before an interval."""
     lines = remarks(counts.about, [one.outcome for one in found])
+    intervals = counts.about[SAMPLE]["intervals"]
+    if intervals < INTERVALS:
+        lines.append(
+            f"{intervals} intervals are few: what ± says may be too narrow; {INTERVALS} were tried (docs/scaling.md)"
+        )
     machine = from_tables(counts.about["configuration"]).machine
     if any(moves_pages(system, machine) for system in counts.about["systems"]):
         lines.append(

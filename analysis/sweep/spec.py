@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from discotrace.analysis.configuration import PRICE_KEYS, STRUCTURAL_KEYS, TABLES
-from discotrace.analysis.sampling.choice import Sample, check_intervals
+from discotrace.analysis.sampling.choice import Sample, check_sample
 from discotrace.analysis.sweep.values import FORMS, Interval, distinct, values_of
 from discotrace.tracegen.errors import ConfigError
 
@@ -186,7 +186,7 @@ def _sample(tree: Mapping[str, Any]) -> Sample | None:
                 raise ConfigError(f"{key} is for a sweep of samples: ask for one with sample")
         return None
     found = Sample(tree.get("sample_intervals", Sample.intervals), tree.get("sample_seed", Sample.seed))
-    check_intervals(found.intervals)
+    check_sample(found)
     return found
 
 
@@ -255,7 +255,7 @@ def _check_key(key: str) -> None:
     if not dot or table not in known:
         raise ConfigError(f"unknown key {key}{_hint(table, TABLES)}; keys are those of discotrace show-config")
     if name not in known[table]:
-        raise ConfigError(f"unknown key {key}{_hint(name, known[table])}")
+        raise ConfigError(f"unknown key {key}{_hint(key, [f'{table}.{one}' for one in known[table]])}")
 
 
 def _names(given: Any) -> list[str]:

@@ -187,13 +187,3 @@ def test_a_machine_that_this_computer_cannot_hold_is_refused(sample: str, monkey
 
     monkeypatch.setattr("discotrace.analysis.replayed.replay_systems", replay_systems)
     assert_refused(run("replay", sample), "not enough memory")
-
-
-def test_unknown_options_are_usage_errors(sample: str) -> None:
-    ended = run("replay", sample, "--sett", "tlb.entries=64")
-    assert (ended.code, ended.out) == (2, "")
-    assert "--sett" in ended.err
-
-
-def test_no_trace_at_all_is_a_usage_error() -> None:
-    assert run("replay").code == 2

@@ -33,8 +33,10 @@ def test_json_has_an_interval_for_each_figure(pasts: Path) -> None:
 def test_the_table_says_how_sure_it_is(pasts: Path) -> None:
     ended = sampled(pasts)
     assert ended.code == 0
-    assert "5 intervals of" in ended.out
-    assert "±" in ended.out
+    assert "pmake-generated.parquet: 5 intervals, ± at 95%" in ended.out
+    assert "slowdown against native" in ended.out
+    assert "migrations / s" not in ended.out  # natively no page moves
+    assert "5 intervals are few" in ended.out
 
 
 def test_the_same_seed_gives_the_same_answer_whoever_replays(pasts: Path) -> None:
@@ -66,6 +68,7 @@ def test_counts_of_a_sample_are_kept_and_priced_again(pasts: Path, tmp_path: Pat
         (("--set", "memory.page_kib=16"), "pages of 4 KiB"),
         (("--sample-intervals", "500"), "too few for 500"),
         (("--sample-intervals", "2"), "too few to tell"),
+        (("--sample-seed", "-1"), "the seed of a sample is -1, expected 0 or more"),
     ],
 )
 def test_what_cannot_be_is_one_line(pasts: Path, options: tuple[str, ...], message: str) -> None:

@@ -6,10 +6,11 @@ import sys
 
 import pytest
 
+from discotrace import cli
 from discotrace.version import VERSION
-from tests.cli.running import run
+from tests.cli.running import assert_refused, run
 
-VERBS = ("replay", "price", "memory", "explain", "info", "validate", "show-config", "capture", "generate", "calibrate")
+VERBS = [verb.__name__.replace("_", "-") for verb in (*cli.VERBS, cli.capture, cli.calibrate, cli.paper)]
 
 
 def in_a_process(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -48,9 +49,21 @@ def test_every_verb_has_help(verb: str, option: str) -> None:
 
 
 def test_a_misspelt_verb_is_a_usage_error() -> None:
-    ended = run("repaly")
-    assert (ended.code, ended.out) == (2, "")
-    assert "repaly" in ended.err
+    assert_refused(run("repaly"), "repaly", "'replay'", "(see discotrace --help)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["replay"], "Missing argument"),
+        (["replay", "t.parquet", "--sytem", "native"], "No such option: --sytem"),
+        (["replay", "t.parquet", "--window", "long"], "Invalid value for '--window'"),
+        (["best", "sweep", "--minimize", "time", "--top", "0"], "Invalid value for '--top'"),
+        (["price", "a.parquet", "b.parquet"], "unexpected extra argument"),
+    ],
+)
+def test_a_usage_error_is_one_line(arguments: list[str], message: str) -> None:
+    assert_refused(run(*arguments), message, f"(see discotrace {arguments[0]} --help)")
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

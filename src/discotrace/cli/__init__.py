@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import wraps
-from typing import Annotated, ParamSpec
+from typing import Annotated, ParamSpec, cast
 
 import typer
 
@@ -32,6 +32,7 @@ from discotrace.tracegen.errors import DiscotraceError
 from discotrace.version import VERSION
 
 INTERRUPTED = 130
+USAGE_ERROR = cast("type[typer.BadParameter]", typer.BadParameter.__bases__[0])  # Typer has no public name for it
 
 Arguments = ParamSpec("Arguments")
 
@@ -67,7 +68,6 @@ def _end(message: str, exit_code: int) -> None:
 
 app = typer.Typer(
     name="discotrace",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -83,8 +83,9 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def discotrace(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -94,8 +95,16 @@ def discotrace(
     Traces of programs are replayed through a modelled TLB, cache and NUMA hierarchy, under a native OS and under the
     Disco virtual machine monitor, and the counts are priced. Start with: discotrace replay traces/pmake.parquet
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(DiscotraceError.exit_code)
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line. A usage error is one line too, where Typer has four."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except USAGE_ERROR as error:
+        verb = error.ctx.command_path if error.ctx else app.info.name
+        typer.echo(f"discotrace: error: {error.format_message()} (see {verb} --help)", err=True)
+        sys.exit(DiscotraceError.exit_code)

@@ -72,7 +72,7 @@ def test_a_key_is_a_price_or_structural() -> None:
         ({"traces": ["a"], "seed": -1}, "seed is -1"),
         ({"traces": ["a"], "random": 0}, "random is 0, expected at least 1"),
         ({"traces": ["a"], "random": 1, "lhs": 1}, "in one way or the other"),
-        ({"traces": ["a"], "set": {"l2.size": [1]}}, "unknown key l2.size; did you mean size_kib"),
+        ({"traces": ["a"], "set": {"l2.size": [1]}}, "unknown key l2.size; did you mean l2.size_kib"),
         ({"traces": ["a"], "set": {"l3.size_kib": [1]}}, "unknown key l3.size_kib; known: cpu"),
         ({"traces": ["a"], "set": {"tlb": 1}}, "unknown key tlb"),
         ({"traces": ["a"], "set": {"l2.size_kib": []}}, "l2.size_kib: no value"),
