@@ -101,7 +101,7 @@ def test_impossible_points_are_told_and_left_out(trace: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--set", "l2.size=1"], "unknown key l2.size; did you mean size_kib?"),
+        (["--set", "l2.size=1"], "unknown key l2.size; did you mean l2.size_kib?"),
         (["--set", "l2.size_kib"], "expected table.key=values"),
         (["--set", "l2.size_kib=256:512"], "give a step"),
         (["--set", "l2.size_kib=512:256:1"], "512 is more than 256"),

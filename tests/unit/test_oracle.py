@@ -259,7 +259,7 @@ def test_errors__a_reference_where_no_segment_holds_names_its_row() -> None:
         replay([load(USER), load(0x10)], tables())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(cases(max_steps=150))
 def test_laws__hold_on_random_traces_and_machines_in_any_batches(case: Case) -> None:
     oracle = Oracle(case.meta, case.tables, case.system, case.window, case.crash)
@@ -274,7 +274,7 @@ def test_laws__hold_on_random_traces_and_machines_in_any_batches(case: Case) -> 
     assert in_batches.page_misses == oracle.page_misses
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(small_memory_cases(max_steps=150))
 def test_laws__hold_where_memory_is_short_unless_it_runs_out(case: Case) -> None:
     oracle = Oracle(case.meta, case.tables, case.system, case.window, case.crash)
