@@ -96,9 +96,8 @@ def test_every_package_is_a_regular_one() -> None:
         assert (folder / "__init__.py").is_file(), folder
 
 
-@pytest.mark.parametrize("name", sorted(set(KERNELS) - {"discotrace.replay.kernels.block_compiler"}))
+@pytest.mark.parametrize("name", KERNELS)
 def test_kernels_hold_no_classes_but_tuples(name: str) -> None:
-    """How they are compiled is another matter."""
     for node in ast.walk(tree(KERNELS[name])):
         if isinstance(node, ast.ClassDef):
             assert [ast.unparse(base) for base in node.bases] == ["NamedTuple"], node.name

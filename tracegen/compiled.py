@@ -15,9 +15,18 @@ from typing import Any, ParamSpec, TypeVar
 
 import numba
 import platformdirs
+from numba.extending import register_jitable
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+# What never allocates needs no reference counts; and only compiled functions call a part.
+PART_OPTIONS: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+# ``block_compiler`` uses Numba's internals, so only with versions that it was tested with; others compile slower.
+if (0, 61) <= numba.version_info.short < (0, 69):
+    from discotrace.tracegen.block_compiler import BlockCompiler
+
+    PART_OPTIONS["pipeline_class"] = BlockCompiler
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -28,6 +37,16 @@ def compiled(function: Callable[P, R]) -> Callable[P, R]:
 def compiled_with(**options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """The same with further options of ``numba.njit``."""
     return lambda function: kept_in(kernel_folder(source_digest(function.__module__)), function, options)
+
+
+def part(function: Callable[P, R]) -> Callable[P, R]:
+    """Marks what is compiled into the compiled functions that call it; called from Python it is plain Python.
+
+    It never allocates, not for a slice that is assigned an array either. ``njit`` would compile it for each constant
+    that it is called with, this does for each type.
+    """
+    made: Callable[P, R] = register_jitable(**PART_OPTIONS)(function)
+    return made
 
 
 def kept_in(folder: Path, function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:

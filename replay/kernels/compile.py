@@ -15,7 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import numba
 import numpy as np
 
-from discotrace.tracegen.compiled import kept_in, kernel_folder
+from discotrace.tracegen.compiled import PART_OPTIONS, kept_in, kernel_folder, source_digest
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -24,19 +24,7 @@ R = TypeVar("R")
 KERNEL_PACKAGES = ("discotrace.replay.kernels", "discotrace.monitor.kernels")
 
 
-# What is compiled here never allocates, so it needs no reference counts; and only entries are called from Python.
-BLOCK_OPTIONS: Any = {  # numba's stubs do not know all of them
-    "nogil": True,
-    "error_model": "numpy",
-    "no_cpython_wrapper": True,
-    "no_cfunc_wrapper": True,
-    "_nrt": False,
-}
-# ``block_compiler`` uses Numba's internals, so only with versions that it was tested with; others compile slower.
-if (0, 61) <= numba.version_info.short < (0, 69):
-    from discotrace.replay.kernels.block_compiler import BlockCompiler
-
-    BLOCK_OPTIONS["pipeline_class"] = BlockCompiler
+BLOCK_OPTIONS: Any = {"nogil": True, **PART_OPTIONS}  # numba's stubs do not know all of them
 ENTRY_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "_nrt": False}
 
 
@@ -88,7 +76,7 @@ def _kind_of(argument: Any) -> Any:
 
 def cache_folder() -> Path:
     """Where compiled entries of exactly these sources are kept."""
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(source_digest(kept_in.__module__).encode())
     for package in KERNEL_PACKAGES:
         for source in sorted(resources.files(package).iterdir(), key=lambda path: path.name):
             if source.name.endswith(".py"):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled_with
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads import database_layout as d
 from discotrace.tracegen.workloads.database_layout import FUNCTIONS, Places
 from discotrace.tracegen.workloads.program import References
@@ -30,9 +30,6 @@ CLEAR, BUILD, PROJECT, PROBE, CHAIN, SEND, RECEIVE, GROUP, GROUP_NEW, AGGREGATE 
 POINTERS, SIFT, COMPARE, PUBLISH, MERGE = range(18, len(FUNCTIONS))
 ORDERS_PER_PAGE, LINES_PER_PAGE = d.rows_per_page(d.ORDER_BYTES), d.rows_per_page(d.LINE_BYTES)
 CUSTOMERS_PER_PAGE = d.rows_per_page(d.CUSTOMER_BYTES)
-compiled = compiled_with()
-# To be called by compiled functions alone, which takes half the time to compile.
-helper = compiled_with(no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 class Orders(NamedTuple):
@@ -103,7 +100,7 @@ class Groups(NamedTuple):
     used: Longs
 
 
-@helper
+@part
 def put(out: References, n: int, kind: int, vaddr: int, size: int, arg: int) -> int:
     """Write row ``n``; returns the number of rows."""
     out.kind[n] = kind
@@ -113,19 +110,19 @@ def put(out: References, n: int, kind: int, vaddr: int, size: int, arg: int) -> 
     return n + 1
 
 
-@helper
+@part
 def call(out: References, n: int, at: Places, function: int) -> int:
     """The instructions of a function."""
     return put(out, n, FETCH, at.text[function, 0], at.text[function, 1] * 4, at.text[function, 1])
 
 
-@helper
+@part
 def bucket_of(key: int, buckets: int) -> int:
     """Multiplicative hashing (Knuth, The Art of Computer Programming 3, 6.4); ``buckets`` is a power of two."""
     return int((np.uint64(key) * np.uint64(2654435761) >> np.uint64(12)) & np.uint64(buckets - 1))
 
 
-@helper
+@part
 def fix(out: References, n: int, at: Places, frame_of: Longs, page: int) -> tuple[int, int]:
     """Pin a page that is in the pool. Returns the rows and the frame's address."""
     frame = frame_of[page]
@@ -137,21 +134,21 @@ def fix(out: References, n: int, at: Places, frame_of: Longs, page: int) -> tupl
     return n, at.frames + frame * 4096
 
 
-@helper
+@part
 def unfix(out: References, n: int, at: Places, frame: int) -> int:
     """Let the page at this address go."""
     n = call(out, n, at, UNFIX)
     return put(out, n, STORE, at.headers + (frame - at.frames) // 4096 * d.HEADER_BYTES + 8, 4, 0)
 
 
-@helper
+@part
 def slot(out: References, n: int, frame: int, number: int, row_bytes: int) -> tuple[int, int]:
     """Look up a row in its page. Returns the rows and the row's address."""
     n = put(out, n, LOAD, frame + 4096 - (number + 1) * d.SLOT_BYTES, 2, 0)
     return n, frame + d.PAGE_HEADER + number * row_bytes
 
 
-@helper
+@part
 def search(  # a node of the index
     out: References, n: int, at: Places, node: int, entries: int, first: int, step: int, key: int
 ) -> tuple[int, int]:
@@ -170,7 +167,7 @@ def search(  # a node of the index
     return n, low
 
 
-@helper
+@part
 def find_customer(out: References, n: int, at: Places, frame_of: Longs, all_: Customers, key: int) -> tuple[int, float]:
     """Look a customer up by the index and read the balance."""
     count = len(all_.balance)
@@ -204,7 +201,7 @@ def clear_buckets(out: References, at: Places, first: int, last: int, table: Ord
     return n
 
 
-@helper
+@part
 def insert(out: References, n: int, at: Places, table: OrderTable, key: int) -> int:
     """Put an order at the head of its bucket's chain."""
     node = table.free[0]
@@ -221,7 +218,7 @@ def insert(out: References, n: int, at: Places, table: OrderTable, key: int) -> 
     return n
 
 
-@helper
+@part
 def scan_row(
     out: References, n: int, at: Places, frame_of: Longs, frame: int, page: int, number: int, fixes: bool, size: int
 ) -> tuple[int, int, int]:
@@ -274,7 +271,7 @@ def build_orders(
     return last, n
 
 
-@helper
+@part
 def probe(out: References, n: int, at: Places, table: OrderTable, key: int) -> tuple[int, int]:
     """Look an order up in the hash table. Returns the rows and its node, -1 = not there."""
     bucket = bucket_of(key, len(table.heads))
@@ -290,7 +287,7 @@ def probe(out: References, n: int, at: Places, table: OrderTable, key: int) -> t
     return n, node
 
 
-@helper
+@part
 def send(out: References, n: int, at: Places, work: Work, part: int, revenue: float) -> int:
     """Put a match into the work table of the server that owns its group."""
     owner = part % len(work.sent)
@@ -341,7 +338,7 @@ def probe_lines(
     return last, n
 
 
-@helper
+@part
 def find_group(out: References, n: int, at: Places, groups: Groups, part: int) -> tuple[int, int]:
     """The group of a part, a new one if it has none. Returns the rows and its number."""
     bucket = bucket_of(part, len(groups.heads))

@@ -1,5 +1,6 @@
 """The server's sort: heapsort of pointers to groups by falling revenue, which is read through the pointer."""
 
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads import database_layout as d
 from discotrace.tracegen.workloads.database_kernels import (
     COMPARE,
@@ -13,8 +14,6 @@ from discotrace.tracegen.workloads.database_kernels import (
     Groups,
     Longs,
     call,
-    compiled,
-    helper,
     put,
 )
 from discotrace.tracegen.workloads.database_layout import Places
@@ -34,7 +33,7 @@ def fill_pointers(out: References, at: Places, first: int, last: int, groups: Gr
     return last, n
 
 
-@helper
+@part
 def read_key(out: References, n: int, at: Places, groups: Groups, i: int) -> tuple[int, float]:
     """The revenue behind pointer ``i``."""
     group = groups.order[i]
@@ -44,7 +43,7 @@ def read_key(out: References, n: int, at: Places, groups: Groups, i: int) -> tup
     return n, groups.revenue[group]
 
 
-@helper
+@part
 def sift(out: References, n: int, at: Places, groups: Groups, hole: int, end: int, moving: int) -> int:
     """Put group ``moving`` into the heap below ``hole``, the least on top; ``end`` pointers are in the heap."""
     order, key = groups.order, groups.revenue[moving]

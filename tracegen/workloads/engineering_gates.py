@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.emit import INSTRUCTION_BYTES, Text
 from discotrace.tracegen.workloads.engineering_netlist import (
     AND,
@@ -185,7 +185,7 @@ def simulate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, limit
     return n
 
 
-@compiled
+@part
 def _enable(code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     """The clock tree: a module's enable, which the stimulus changes now and then."""
     module = gates.now[PLACE]
@@ -199,7 +199,7 @@ def _enable(code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     return n
 
 
-@compiled
+@part
 def _clock_element(
     net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, element: int, phase: int
 ) -> int:
@@ -233,7 +233,7 @@ def _clock_element(
     return n
 
 
-@compiled
+@part
 def _settle(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int) -> int:
     """The next pending gate, or the next module or slot of the wheel; at the end of all events the next clock."""
     now = gates.now
@@ -264,7 +264,7 @@ def _settle(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int
     return _evaluate(net, code, at, gates, out, n, gate)
 
 
-@compiled
+@part
 def _evaluate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, gate: int) -> int:
     """Run the code of a gate, up to the comparison of its old and new output and beyond if they differ."""
     a, b, c = net.inputs[gate, 0], net.inputs[gate, 1], net.inputs[gate, 2]
@@ -293,7 +293,7 @@ def _evaluate(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: i
     return n
 
 
-@compiled
+@part
 def _change(
     net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, element: int, new: int, own: int
 ) -> int:
@@ -318,7 +318,7 @@ def _change(
     return n
 
 
-@compiled
+@part
 def _schedule(net: Netlist, code: Code, at: Places, gates: Gates, out: Out, n: int, gate: int) -> int:
     """Put a gate on the list of its module for the slot of its delay, unless it is pending already."""
     record = at.record[gate]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.emit import Text
 from discotrace.tracegen.workloads.engineering_rows import (
     Out,
@@ -167,7 +167,7 @@ def simulate(code: Code, at: Places, m: Machine, out: Out, limit: int, count: in
     return n, done
 
 
-@compiled
+@part
 def _reference(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int) -> int:
     """The next reference of a processor."""
     own = at.processors + cpu * PROCESSOR_BYTES
@@ -195,7 +195,7 @@ def _reference(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int) -
     return store(out, n, first, FIRST_BYTES)
 
 
-@compiled
+@part
 def _new_sweep(m: Machine, cpu: int) -> None:
     """Where a processor goes on: in its window, which moves through its part of memory, or in what all share.
 
@@ -213,7 +213,7 @@ def _new_sweep(m: Machine, cpu: int) -> None:
     m.sweep[cpu, WRITES] = 1 if random_below(m.seed, 2**20) < m.knobs[4] else 0
 
 
-@compiled
+@part
 def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, writes: bool) -> int:
     """A first-level miss: probe the second level, go to the directory if it has not the line, or not as its own."""
     index = line % SECOND_SETS
@@ -241,7 +241,7 @@ def _second_level(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int
     return store(out, n, at.recent + cpu * SECOND_SETS + index, 1)
 
 
-@compiled
+@part
 def _evict(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, state: int) -> int:
     """A line leaves a second-level cache, and so the first level; the directory is told."""
     if line == NOBODY or state == INVALID:
@@ -256,7 +256,7 @@ def _evict(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line:
     return _leave_first(at, m, out, n, cpu, line)
 
 
-@compiled
+@part
 def _leave_first(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int) -> int:
     """Take a line out of a first-level cache if it is there."""
     index = line % FIRST_SETS
@@ -268,7 +268,7 @@ def _leave_first(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int) 
     return n
 
 
-@compiled
+@part
 def _ask_directory(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, writes: bool) -> int:
     """A request at the line's home: others give up what they may not keep, the entry and the page's heat change."""
     entry = at.directory + line * ENTRY_BYTES
@@ -298,7 +298,7 @@ def _ask_directory(code: Code, at: Places, m: Machine, out: Out, n: int, cpu: in
     return store(out, n, entry, ENTRY_BYTES)
 
 
-@compiled
+@part
 def _demote(at: Places, m: Machine, out: Out, n: int, cpu: int, line: int, state: int) -> int:
     """Another processor keeps a line in a lesser state, or not at all; its first level loses it."""
     index = line % SECOND_SETS

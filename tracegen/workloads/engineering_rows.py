@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import part
 from discotrace.tracegen.schema import Kind
 from discotrace.tracegen.workloads.emit import INSTRUCTION_BYTES, Text
 from discotrace.tracegen.workloads.program import References
@@ -48,7 +48,7 @@ def taken(out: Out, count: int) -> References:
     return References(kind[:count].copy(), vaddr[:count].copy(), size[:count].copy(), arg[:count].copy())
 
 
-@compiled
+@part
 def fetch(out: Out, n: int, start: int, instructions: int) -> int:
     """Reference ``n``: so many instructions from byte ``start`` on. Returns n + 1."""
     out.kind[n], out.vaddr[n] = FETCH, start
@@ -56,13 +56,13 @@ def fetch(out: Out, n: int, start: int, instructions: int) -> int:
     return n + 1
 
 
-@compiled
+@part
 def execute(out: Out, n: int, routine: Routine) -> int:
     """Reference ``n``: the instructions of a routine. Returns n + 1."""
     return fetch(out, n, routine.start, routine.instructions)
 
 
-@compiled
+@part
 def load(out: Out, n: int, vaddr: int, size: int) -> int:
     """Reference ``n``: a load of ``size`` bytes. Returns n + 1."""
     out.kind[n], out.vaddr[n] = LOAD, vaddr
@@ -70,7 +70,7 @@ def load(out: Out, n: int, vaddr: int, size: int) -> int:
     return n + 1
 
 
-@compiled
+@part
 def store(out: Out, n: int, vaddr: int, size: int) -> int:
     """Reference ``n``: a store of ``size`` bytes. Returns n + 1."""
     out.kind[n], out.vaddr[n] = STORE, vaddr
@@ -78,7 +78,7 @@ def store(out: Out, n: int, vaddr: int, size: int) -> int:
     return n + 1
 
 
-@compiled
+@part
 def random_below(seed: npt.NDArray[np.uint64], bound: int) -> int:
     """A random number from 0 to ``bound`` - 1, at most 2^31, by xorshift64; ``seed`` (1 element, not 0) is updated."""
     x = seed[0]

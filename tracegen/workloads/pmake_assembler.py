@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.pmake_names import Names, found_or_entered
 from discotrace.tracegen.workloads.pmake_optimizer import MNEMONICS
 from discotrace.tracegen.workloads.pmake_preprocessor import END, FULL, line_end, word_end
-from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, library, load, loop, mixed, part, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, library, load, loop, mixed, routine, store, work
 
 INSTRUCTION, SYMBOL = 1, 2  # kinds of names
 BRANCH, JUMP = 9, 16  # numbers of beqz and jal; the third word is the target

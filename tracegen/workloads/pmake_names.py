@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.workloads.pmake_tape import fetch, load, loop, part, store
+from discotrace.tracegen.compiled import part
+from discotrace.tracegen.workloads.pmake_tape import fetch, load, loop, store
 
 MOST_NAMES = 1 << 15
 POOL_BYTES = 1 << 20
@@ -89,7 +90,8 @@ def enter(tape, code, names, text, start, stop):  # type: ignore[no-untyped-def]
         return ABSENT
     hashed = _hash(names, text, start, stop)
     names.start[number], names.length[number] = names.counts[POOL], length
-    names.pool[names.counts[POOL] : names.counts[POOL] + length] = text[start:stop]
+    for place in range(length):
+        names.pool[names.counts[POOL] + place] = text[start + place]
     names.link[number], names.bucket[hashed] = names.bucket[hashed], number
     names.kind[number], names.value[number] = NOT_DEFINED, 0
     names.vaddr[number] = allocate(tape, code + 80, names, NODE_BYTES + length)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.pmake_parser import (
     ADD,
     AND,
@@ -32,7 +32,7 @@ from discotrace.tracegen.workloads.pmake_parser import (
     XOR,
     insn_address,
 )
-from discotrace.tracegen.workloads.pmake_tape import library, load, loop, mixed, part, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import library, load, loop, mixed, routine, store, work
 
 WORD = 0xFFFFFFFF  # values have 32 bits
 VARIABLES = 64  # pseudo-registers below this number are variables
@@ -132,14 +132,16 @@ def share(tape, image, compiler, optimizer):  # type: ignore[no-untyped-def]
     """An expression whose value a pseudo-register has already becomes a move (local value numbering)."""
     insns, number, table = compiler.insns, optimizer.number, optimizer.table
     next_number = compiler.state[PSEUDOS]
-    number[:next_number] = np.arange(next_number)
+    for pseudo in range(next_number):
+        number[pseudo] = pseudo
     table[:, 0] = 0
     for i in range(compiler.state[INSNS]):
         _visit(tape, image, compiler, i, 550, 60, 10)
         operation, target = insns.operation[i], insns.target[i]
         if operation == LABEL:  # what was done before it may have been left out
             table[:, 0] = 0
-            number[:VARIABLES] = np.arange(next_number, next_number + VARIABLES)
+            for variable in range(VARIABLES):
+                number[variable] = next_number + variable
             next_number += VARIABLES
         elif operation == MOVE:
             number[target] = number[insns.left[i]]

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.pmake_names import Names, allocate, found_or_entered
 from discotrace.tracegen.workloads.pmake_preprocessor import END, FULL, NEWLINE, SPACE, word_end
-from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, fetch, library, load, mixed, part, routine, store, work
+from discotrace.tracegen.workloads.pmake_tape import FULL_ROWS, fetch, library, load, mixed, routine, store, work
 
 FUNCTION = 4  # why a call returned: a function has been read
 INT, RETURN, IF, STRUCT, TYPEDEF, EXTERN = range(1, 7)  # kinds of names: the keywords, and

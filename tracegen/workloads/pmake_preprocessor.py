@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled
+from discotrace.tracegen.compiled import compiled, part
 from discotrace.tracegen.workloads.pmake_names import ABSENT, Names, find, found_or_entered
 from discotrace.tracegen.workloads.pmake_tape import (
     FULL_ROWS,
@@ -14,7 +14,6 @@ from discotrace.tracegen.workloads.pmake_tape import (
     load,
     loop,
     mixed,
-    part,
     routine,
     store,
     work,
@@ -83,7 +82,8 @@ def _put(tape, image, cpp, text, start, stop):  # type: ignore[no-untyped-def]
     if at + length + 1 > len(cpp.output):
         cpp.state[PRODUCED] += length + 1
         return
-    cpp.output[at : at + length] = text[start:stop]
+    for place in range(length):
+        cpp.output[at + place] = text[start + place]
     cpp.output[at + length] = SPACE
     loop(tape, routine(image, 30, 1, 0), 3, length + 1)
     place = at % cpp.buffer_bytes
@@ -129,7 +129,8 @@ def _define(tape, image, cpp, text, name, name_end, end, base):  # type: ignore[
     number = found_or_entered(tape, routine(image, 10, 1, 0), names, text, name, name_end, base)
     start = min(name_end + 1, end)
     at = cpp.used[0]
-    cpp.values[at : at + end - start] = text[start:end]
+    for place in range(end - start):
+        cpp.values[at + place] = text[start + place]
     cpp.used[0] += end - start
     names.kind[number], names.value[number] = MACRO, at << 20 | cpp.used[0]
     work(tape, routine(image, 250, 120, mixed(number, end)), 12, mixed(number, start), image)

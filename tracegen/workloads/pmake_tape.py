@@ -4,13 +4,12 @@ A program's text is a row of routines of ``ROUTINE_BYTES``. Which way a routine 
 data that it works on.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
+from discotrace.tracegen.compiled import part
 from discotrace.tracegen.workloads.program import References
 
 ROUTINE_BYTES = 1024
@@ -45,16 +44,6 @@ class Image(NamedTuple):
     stack: int
     turns: int
     skew: float
-
-
-def part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Marks what is compiled into the compiled functions that call it; called from Python it is plain Python.
-
-    ``njit`` would compile it again for each constant that it is called with, this for each type: measured, all of
-    pmake takes 33 s of CPU instead of 73 s.
-    """
-    made: Callable[..., Any] = register_jitable(function)
-    return made
 
 
 def new_tape() -> Tape:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from discotrace.tracegen.compiled import part
 from discotrace.tracegen.workloads.raytrace_kernels import Floats, Ints, Scene, compiled
 
 DEEPEST_SPLIT = 40  # below this items are halved as they stand, which keeps the tree below 60 levels
@@ -54,7 +55,8 @@ def make_nodes(build: Build, leaf: int, boxes: Floats, links: Ints, order: Ints)
         surround(build, begin, end, box)
         if end - begin <= leaf:
             links[node, 2], links[node, 3] = begin, end - begin
-            order[begin:end] = build.numbers[begin:end]
+            for place in range(begin, end):
+                order[place] = build.numbers[place]
             continue
         axis = longest_side(box)
         links[node, 1], links[node, 3] = axis, 0
@@ -66,7 +68,7 @@ def make_nodes(build: Build, leaf: int, boxes: Floats, links: Ints, order: Ints)
     return nodes
 
 
-@compiled
+@part
 def push(build: Build, depth: int, begin: int, end: int, parent: int, level: int) -> int:
     """One more part to be split later. Returns the depth of the stack."""
     entry = build.stack[depth]
@@ -74,7 +76,7 @@ def push(build: Build, depth: int, begin: int, end: int, parent: int, level: int
     return depth + 1
 
 
-@compiled
+@part
 def surround(build: Build, begin: int, end: int, box: Floats) -> None:
     """The box around items ``begin`` to ``end``."""
     box[:3], box[3:] = np.inf, -np.inf
@@ -84,7 +86,7 @@ def surround(build: Build, begin: int, end: int, box: Floats) -> None:
             box[3 + axis] = max(box[3 + axis], build.items[i, 3 + axis])
 
 
-@compiled
+@part
 def longest_side(box: Floats) -> int:
     """Its axis."""
     axis = 0
@@ -94,7 +96,7 @@ def longest_side(box: Floats) -> int:
     return axis
 
 
-@compiled
+@part
 def partition(build: Build, begin: int, end: int, axis: int, middle: float) -> int:
     """Items whose centre is below ``middle`` first: the index of the first of the others."""
     items, low, high = build.items, begin, end
@@ -110,7 +112,7 @@ def partition(build: Build, begin: int, end: int, axis: int, middle: float) -> i
     return low
 
 
-@compiled
+@part
 def swap(build: Build, i: int, j: int) -> None:
     """Exchanges two items."""
     for axis in range(6):

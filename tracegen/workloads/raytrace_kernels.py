@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from discotrace.tracegen.compiled import compiled_with
+from discotrace.tracegen.compiled import compiled_with, part
 from discotrace.tracegen.workloads import raytrace_layout as at
 from discotrace.tracegen.workloads.program import References
 from discotrace.tracegen.workloads.raytrace_layout import Places
@@ -66,14 +66,14 @@ def make_scratch() -> Scratch:
     return Scratch(np.zeros(9), np.zeros(DEEPEST, np.int32), np.zeros(1, np.uint64))
 
 
-@compiled
+@part
 def draw(random: npt.NDArray[np.uint64]) -> float:
     """A number from -1 to 1: drand48()'s generator."""
     random[0] = (random[0] * np.uint64(0x5DEECE66D) + np.uint64(11)) & np.uint64((1 << 48) - 1)
     return float(random[0]) / float(1 << 47) - 1.0
 
 
-@compiled
+@part
 def reflected(
     scratch: Scratch, dx: float, dy: float, dz: float, normal: Floats, slope: float, gloss: float
 ) -> tuple[float, float, float]:
@@ -104,7 +104,7 @@ def first_rows(out: References, count: int) -> References:
     )
 
 
-@compiled
+@part
 def add(out: References, n: int, kind: int, vaddr: int, size: int) -> int:
     """A load or store. Returns the number of rows."""
     if n < len(out.kind):
@@ -115,7 +115,7 @@ def add(out: References, n: int, kind: int, vaddr: int, size: int) -> int:
     return n + 1
 
 
-@compiled
+@part
 def run(out: References, n: int, text: Blocks, block: int) -> int:
     """The instructions of a block. Returns the number of rows."""
     if n < len(out.kind):
@@ -126,7 +126,7 @@ def run(out: References, n: int, text: Blocks, block: int) -> int:
     return n + 1
 
 
-@compiled
+@part
 def set_ray(ray: Floats, ox: float, oy: float, oz: float, dx: float, dy: float, dz: float) -> None:
     """A ray from o towards d; the direction's length is its unit of distance."""
     ray[0], ray[1], ray[2], ray[3], ray[4], ray[5] = ox, oy, oz, dx, dy, dz
@@ -135,7 +135,7 @@ def set_ray(ray: Floats, ox: float, oy: float, oz: float, dx: float, dy: float, 
         ray[6 + axis] = 1.0 / (d if abs(d) > EPSILON else EPSILON)
 
 
-@compiled
+@part
 def meets_box(box: Floats, ray: Floats, nearest: float) -> bool:
     """Whether a ray meets a box nearer than ``nearest``."""
     enter, leave = 0.0, nearest
@@ -147,7 +147,7 @@ def meets_box(box: Floats, ray: Floats, nearest: float) -> bool:
     return enter <= leave
 
 
-@compiled
+@part
 def meet_plane(plane: Floats, ray: Floats) -> float:
     """How far along the ray a plane (normal, distance) is; FAR if it is parallel or behind."""
     speed = plane[0] * ray[3] + plane[1] * ray[4] + plane[2] * ray[5]
@@ -157,7 +157,7 @@ def meet_plane(plane: Floats, ray: Floats) -> float:
     return t if t > EPSILON else FAR
 
 
-@compiled
+@part
 def is_inside(scene: Scene, triangle: int, ray: Floats, t: float) -> bool:
     """Whether the ray meets the triangle's plane, at distance ``t``, inside the triangle."""
     normal = scene.planes[triangle]
@@ -173,7 +173,7 @@ def is_inside(scene: Scene, triangle: int, ray: Floats, t: float) -> bool:
     return True
 
 
-@compiled
+@part
 def test_triangle(
     scene: Scene, places: Places, text: Blocks, out: References, n: int, place: int, ray: Floats, nearest: float
 ) -> tuple[int, float]:
@@ -195,7 +195,7 @@ def test_triangle(
     return n, t if is_hit else FAR
 
 
-@compiled
+@part
 def visit_leaf(
     scene: Scene, places: Places, text: Blocks, out: References, n: int, node: int, ray: Floats, nearest: float
 ) -> tuple[int, float, int]:
@@ -262,7 +262,7 @@ def search(
     return n, nearest, hit
 
 
-@compiled
+@part
 def light_up(
     scene: Scene, places: Places, text: Blocks, out: References, n: int, frame: int, scratch: Scratch, triangle: int
 ) -> tuple[int, float]:
@@ -285,7 +285,7 @@ def light_up(
     return n, light
 
 
-@compiled
+@part
 def shade(
     scene: Scene,
     places: Places,

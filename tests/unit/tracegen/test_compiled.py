@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 import discotrace.tracegen
-from discotrace.tracegen.compiled import source_digest
+from discotrace.tracegen.compiled import part, source_digest
 
 OUTER = """\
 from discotrace.tracegen.compiled import compiled
@@ -48,6 +49,21 @@ def ask(parts: Path) -> tuple[int, int]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     answer, found = done.stdout.split()
     return int(answer), int(found)
+
+
+@part
+def remainder(number: int, divisor: int) -> int:
+    return number % divisor
+
+
+@numba.njit
+def all_remainders(number: int, divisor: int) -> tuple[int, int]:
+    return remainder(number, divisor), remainder(number, 7)
+
+
+def test_a_part_is_plain_in_python_and_compiled_in_what_calls_it() -> None:
+    assert remainder(23, 5) == 3
+    assert all_remainders(23, 5) == (3, 2)
 
 
 def test_a_function_is_compiled_once(parts: Path) -> None:
