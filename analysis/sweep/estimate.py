@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from discotrace.analysis.fronts import Run, fronts
 from discotrace.analysis.run import new_system
@@ -16,9 +15,12 @@ from discotrace.replay.engine import Replay
 from discotrace.replay.lane_layout import lines_of
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.reader import TraceReader
+from discotrace.tracegen.schema import rows_from_records
 
-TRIAL_BATCHES = 2  # of the trace, to find out how fast this computer replays it now
-TYPICAL_NS_PER_ROW = 60.0  # where nothing is compiled yet; docs/performance.md
+TRIAL_S = 1.0  # so long the trace is replayed to find out how fast this computer does it now
+TYPICAL_NS_PER_ROW = 40.0  # where nothing is compiled yet; docs/performance.md
+STARTING_S = 3.0  # of worker processes, side by side
+COMPILING_S = 40.0  # for each system, one after the other; docs/performance.md
 OUTLINE_NS_PER_ROW, CHRONICLE_NS_PER_ROW = 65.0, 40.0  # to know a trace, and its memory; docs/scaling.md
 SAMPLED_INTERVAL_S = 0.2  # of a sample; docs/scaling.md
 LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md
@@ -49,7 +51,8 @@ def estimated(plan: Plan, counted: set[str], workers: int) -> Estimate:
     missing = [one for one in plan.replays if one.key not in counted]
     sample = plan.spec.sample
     groups = _groups(missing) if sample is None else [[one] for one in missing]
-    measured = sample is None and bool(missing) and is_warm(sorted({one.system for one in missing}))
+    cold = [system for system in sorted({one.system for one in missing}) if not is_warm([system])]
+    measured = sample is None and bool(missing) and not cold
     replaying = _replaying_s(groups, measured) if sample is None else _sampling_s(missing, sample)
     of_each = plan.points[REPLAY].drop_nulls().value_counts()["count"].to_list()
     layers = 1 if sample is None else 1 + sample.intervals
@@ -61,7 +64,7 @@ def estimated(plan: Plan, counted: set[str], workers: int) -> Estimate:
         replays=len(plan.replays),
         missing=len(missing),
         fronts=len(groups),
-        seconds=(replaying + pricing) / workers,
+        seconds=STARTING_S + COMPILING_S * len(cold) + (replaying + pricing) / workers,
         memory_mib=workers * (WORKER_MIB + largest),
         measured=measured,
     )
@@ -108,12 +111,14 @@ def _ns_per_row(wanted: Wanted) -> float:
     with TraceReader(wanted.trace.source) as reader:
         machine = wanted.configuration.machine
         replay = Replay(reader.meta, new_system(wanted.system, reader.meta, machine), 1 << 40)
-        rows = 0
-        began = time.perf_counter()
-        for batch in islice(reader.batches(), TRIAL_BATCHES):
+        replay.feed(rows_from_records([]))  # which loads the kernels
+        rows, spent, began = 0, 0.0, time.perf_counter()
+        for batch in reader.batches():
             replay.feed(batch)
-            rows += len(batch.kind)
-        return (time.perf_counter() - began) * 1e9 / max(1, rows)
+            rows, spent = rows + len(batch.kind), time.perf_counter() - began
+            if spent > TRIAL_S:
+                break
+        return spent * 1e9 / max(1, rows)
 
 
 def _tag_mib(machine: Machine) -> float:

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from discotrace.analysis.sweep.estimate import COMPILING_S
 from tests.cli.running import assert_refused, run, sample_trace
 
 AXES = ["--set", "tlb.entries=16,32", "--set", "l2.size_kib=256:1024:x2", "--set", "memory.remote_ns=300:900:300"]
@@ -60,6 +61,15 @@ def test_a_dry_run_knows_what_is_there(trace: str, swept: Path) -> None:
     ended = run("sweep", trace, *more[2:], "-o", str(swept), "--dry-run", "--json")
     tree = json.loads(ended.out)
     assert (tree["points"], tree["replays"], tree["missing"], tree["fronts"]) == (18_000, 18, 6, 4)
+
+
+def test_a_dry_run_counts_what_is_not_compiled_yet(trace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = {}
+    for warm in (True, False):
+        monkeypatch.setattr("discotrace.analysis.sweep.estimate.is_warm", lambda systems, warm=warm: warm)
+        ended = run("sweep", trace, *AXES, "-o", str(tmp_path / "s"), "--dry-run", "--json")
+        seconds[warm] = json.loads(ended.out)["seconds"]
+    assert seconds[False] > seconds[True] + COMPILING_S
 
 
 def test_a_sweep_file_says_the_same(trace: str, swept: Path, tmp_path: Path) -> None:
