@@ -98,15 +98,15 @@ def _attempts(variables: int) -> Iterator[tuple[int, list[Basis]]]:
 
 
 def _coordinate(key: str, values: Floats) -> Floats:
-    """The coordinate of a price: small ones, at which waiting bends most, lie farther apart."""
-    root: Floats = np.sqrt(values)
-    return 1 / root if key in RECIPROCAL else root
+    """The coordinate of a price: where CPUs wait most, at fast clocks and small latencies, values lie farther apart."""
+    coordinates: Floats = 1 / np.cbrt(values) if key in RECIPROCAL else np.sqrt(values)
+    return coordinates
 
 
 def _price(key: str, coordinates: Floats) -> Floats:
     """The inverse."""
-    squared: Floats = np.square(coordinates)
-    return 1 / squared if key in RECIPROCAL else squared
+    values: Floats = 1 / coordinates**3 if key in RECIPROCAL else coordinates**2
+    return values
 
 
 def _fitted(basis: Basis, nodes: Floats, figures: Floats) -> Polynomial:
