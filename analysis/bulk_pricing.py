@@ -34,7 +34,7 @@ class BulkTimes:
     def empty(cls, points: int) -> "BulkTimes":
         """Room for the figures at so many vectors."""
         shapes = (points,), (points, len(ALL_PARTS)), (points, len(STALLS)), (points,)
-        return cls(*(np.empty(shape) for shape in shapes))
+        return cls(*(np.empty(shape, order="F") for shape in shapes))  # for they are used one figure after the other
 
     def put(self, which: Codes | slice, found: "BulkTimes") -> None:
         """Fill in the figures at some of the vectors."""

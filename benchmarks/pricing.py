@@ -27,6 +27,7 @@ from discotrace.analysis.configuration import from_tables
 from discotrace.analysis.counts_file import read
 from discotrace.analysis.ledger import Ledger
 from discotrace.analysis.outcome import Counted, counted
+from discotrace.analysis.polynomial import Basis
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.prices import Prices
 from discotrace.analysis.site import Site
@@ -121,6 +122,7 @@ def main() -> None:
     for of_systems, prices in ledgers.values():  # compiles what is not compiled, and loads it
         for one in of_systems.values():
             priced(one.ledger, drawn(prices, 2, with_waiting=True))
+    Basis(1, 2).terms(np.zeros((1, 1)))
     print(f"| {arguments.points:,} points of | prices that vary | fitting, s | all, s | CPU, s | error | peak MiB |")
     print("|---|---|---|---|---|---|---|")
     of_systems, prices = arranged(arguments.counts[0])

@@ -12,7 +12,7 @@ from discotrace.analysis.outcome import ACTIONS, Counted, rates, remote_miss_rat
 from discotrace.analysis.price_points import PricePoints
 from discotrace.analysis.price_surface import Surface, surface
 from discotrace.analysis.prices import Prices
-from discotrace.analysis.pricing import ALL_PARTS, STALLS, Codes, Floats
+from discotrace.analysis.pricing import ALL_PARTS, STALLS, Flags, Floats
 from discotrace.analysis.waiting_model import what_waits
 
 TIME, SLOWDOWN, REMOTE = "time_ms", "slowdown", "remote_miss_ratio"
@@ -45,10 +45,8 @@ class Pricer:
         self._counted = counted
         self._prices = prices
         self._surfaces: dict[int, Surface] = {}
-        kinds = self._kinds(changes)
-        for kind in np.unique(kinds[kinds > 0]).tolist():
-            alike = kinds == kind
-            if np.count_nonzero(alike) > SOLVED_AT_MOST:
+        for kind, alike in self._kinds(changes).items():
+            if kind > 0 and np.count_nonzero(alike) > SOLVED_AT_MOST:
                 part = {key: values[alike] for key, values in changes.items()}
                 found = surface(counted.ledger, prices, part, threads=1)
                 if found is not None:
@@ -60,25 +58,35 @@ class Pricer:
         ``changes``: as before, arrays [points]; without any, all points are the same.
         """
         kinds = self._kinds(changes)
-        times, error = BulkTimes.empty(len(kinds)), np.zeros(len(kinds))
-        for kind in np.unique(kinds).tolist():
-            alike = kinds == kind
-            part = {key: values[alike] for key, values in changes.items()}
+        size = len(kinds[next(iter(kinds))])
+        times, error = BulkTimes.empty(size), np.zeros(size)
+        for kind, alike in kinds.items():
+            which = slice(None) if alike.all() else np.flatnonzero(alike)
+            part = {key: values[which] for key, values in changes.items()}
             if kind in self._surfaces:
-                times.put(alike, self._surfaces[kind].at(part))
-                error[alike] = self._surfaces[kind].error
+                times.put(which, self._surfaces[kind].at(part))
+                error[which] = self._surfaces[kind].error
             else:
-                times.put(alike, priced(self._counted.ledger, PricePoints.of(self._prices, part), threads=1))
+                times.put(which, priced(self._counted.ledger, PricePoints.of(self._prices, part), threads=1))
         return _frame(self._counted, times, error, points)
 
-    def _kinds(self, changes: Mapping[str, Floats]) -> Codes:
-        """A number for each point, alike where CPUs wait for the same things and the same prices are nothing.
+    def _kinds(self, changes: Mapping[str, Floats]) -> dict[int, Flags]:
+        """Which of the points [n] are alike: CPUs wait for the same things and the same prices are nothing.
 
-        0 = they wait for nothing. What takes no time at all is left out of the model: times need not be smooth there.
+        By a number, 0 = they wait for nothing. What takes no time at all is left out of the model: times need not be
+        smooth there. What is waited for depends on nothing but which prices are nothing.
         """
-        kinds: Codes = what_waits(PricePoints.of(self._prices, changes), self._counted.ledger.site.jobs) @ [1, 2, 4]
-        for place, values in enumerate(changes.values(), 3):
-            kinds = np.where(kinds > 0, kinds | np.not_equal(values, 0).astype(np.int64) << place, 0)
+        priced_keys = np.zeros(1, np.int64)  # those that are not nothing, a bit each
+        for place, values in enumerate(changes.values()):
+            priced_keys = priced_keys | np.not_equal(values, 0).astype(np.int64) << place
+        kinds: dict[int, Flags] = {}
+        for keys in np.unique(priced_keys).tolist():
+            alike = priced_keys == keys
+            first = int(np.argmax(alike))
+            one = PricePoints.of(self._prices, {key: values[first : first + 1] for key, values in changes.items()})
+            waits = int(what_waits(one, self._counted.ledger.site.jobs)[0] @ [1, 2, 4])
+            kind = (waits | keys << 3) if waits else 0
+            kinds[kind] = kinds[kind] | alike if kind in kinds else alike
         return kinds
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 from llvmlite.binding import get_host_cpu_name
 
 from discotrace.analysis.configuration import load
 from discotrace.analysis.keeping import digest, sources_digest
 from discotrace.analysis.outcome import counted
+from discotrace.analysis.polynomial import Basis
 from discotrace.analysis.run import new_system
 from discotrace.analysis.site import Site
 from discotrace.analysis.sweep.figures import Pricer
@@ -62,6 +64,7 @@ def _compile(name: str) -> None:
     counts = pl.from_arrow(replay.finish().table())
     assert isinstance(counts, pl.DataFrame)
     Pricer(counted(name, counts, Site(machine)), configuration.prices, {}).figures({}, 1)
+    Basis(1, 2).terms(np.zeros((1, 1)))  # where points are many, waiting is interpolated
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Waiting that is interpolated, against waiting that is solved."""
 
+from itertools import pairwise
+
 import numpy as np
 import polars as pl
 import pytest
@@ -11,7 +13,7 @@ from discotrace.analysis.bulk_pricing import BulkTimes, priced
 from discotrace.analysis.configuration import load
 from discotrace.analysis.outcome import Counted, counted
 from discotrace.analysis.price_points import PricePoints
-from discotrace.analysis.price_surface import MARGIN, TOLERANCE, surface
+from discotrace.analysis.price_surface import FEWEST_PER_TERM, MARGIN, MOST_NODES, MOST_PER_TERM, TOLERANCE, surface
 from discotrace.analysis.site import Site
 from discotrace.analysis.sweep import figures
 from discotrace.analysis.sweep.figures import ERROR, TIME, Pricer
@@ -95,8 +97,21 @@ def test_what_is_priced_beside_a_point_does_not_change_it(busy: Counted, monkeyp
     monkeypatch.setattr(figures, "SOLVED_AT_MOST", 100)
     changes = drawn(["memory.remote_ns", "memory.controller_ns"], 300)
     pricer = Pricer(busy, PRICES, changes)
-    parts = [{key: values[part] for key, values in changes.items()} for part in (slice(0, 7), slice(7, 300))]
-    together = pl.concat([pricer.figures(parts[0], 7), pricer.figures(parts[1], 293)])
-    whole = pricer.figures(changes, 300)
-    for name in whole.columns:
-        assert together[name].to_numpy() == pytest.approx(whole[name].to_numpy(), rel=1e-12)
+    ends = [0, 1, 7, 300]
+    parts = [{key: values[a:b] for key, values in changes.items()} for a, b in pairwise(ends)]
+    together = pl.concat([pricer.figures(part, len(part["memory.remote_ns"])) for part in parts])
+    assert together.equals(pricer.figures(changes, 300))
+
+
+@pytest.mark.parametrize("variables", range(1, 31))
+def test_each_attempt_has_more_nodes_than_before_but_not_too_many(variables: int) -> None:
+    counts, bases = zip(*price_surface._attempts(variables), strict=True)
+    assert all(bases)
+    assert list(counts) == sorted(set(counts))
+    assert counts[-1] <= MOST_NODES
+    for count, some in zip(counts, bases, strict=True):
+        assert all(FEWEST_PER_TERM * basis.size <= count <= MOST_PER_TERM * basis.size for basis in some)
+
+
+def test_without_a_small_enough_basis_there_is_no_attempt() -> None:
+    assert not list(price_surface._attempts(31))
