@@ -16,6 +16,7 @@ from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.chronicle import Chronicle, code_of
 from discotrace.replay.engine import Replay
 from discotrace.replay.guest import Recalled
+from discotrace.replay.journal import STILL
 from discotrace.replay.mappings import PAGE_TABLE_KEY
 from discotrace.replay.system import System
 from discotrace.tracegen.outline import Outline, pages_touched
@@ -62,7 +63,8 @@ def touches_of(row: I64, rows: Rows, kinds: Sequence[int]) -> Touches:
 class Past:
     """What is known of a trace under a system, in the form in which pieces ask for it."""
 
-    def __init__(self, outline: Outline, chronicle: Chronicle) -> None:
+    def __init__(self, meta: TraceMeta, outline: Outline, chronicle: Chronicle) -> None:
+        self.meta = meta
         self.outline = outline
         self.chronicle = chronicle
         touches = touches_of(outline.row, outline.rows, REFERENCES)
@@ -70,24 +72,20 @@ class Past:
         order = np.lexsort((touches.row, code))
         self._code = code[order]
         self._touches = touches.part(order)
-        self._wired = np.flatnonzero(outline.kind == Kind.PRIVILEGED)  # rows of the outline that write such an entry
-        self._ends = np.flatnonzero(np.isin(outline.kind, (Kind.MAP, Kind.UNMAP, Kind.PROCESS_EXIT)))
+        is_wired = outline.kind == Kind.PRIVILEGED  # rows of the outline that write such an entry
+        self._wired = [np.flatnonzero(is_wired & (outline.vcpu == vcpu)) for vcpu in range(meta.cpus)]
+        self._begins, self._ends = _segments_of(meta, outline)
 
-    def segments(self, meta: TraceMeta, row: int) -> tuple[list[int], list[int]]:
-        """Segments that hold before a row by a MAP, and those that held from the beginning and do not any more."""
-        before = self._ends[: np.searchsorted(self.outline.row[self._ends], row)]
-        kind, arg = self.outline.kind[before], self.outline.arg[before]
-        gone = set(self.outline.asid[before][kind == Kind.PROCESS_EXIT].tolist())
-        ended = set(arg[kind == Kind.UNMAP].tolist())
-        ended |= {number for number, one in enumerate(meta.segments) if one.asid in gone}
-        mapped = [number for number in arg[kind == Kind.MAP].tolist() if number not in ended]
-        return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
+    def segments(self, row: int) -> list[int]:
+        """Segments that hold before a row."""
+        held: list[int] = np.flatnonzero((self._begins < row) & (row <= self._ends)).tolist()
+        return held
 
     def wired(self, row: int) -> Rows:
         """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
-        before = self._wired[: np.searchsorted(self.outline.row[self._wired], row)][::-1]
-        _, last = np.unique(self.outline.vcpu[before], return_index=True)
-        return Rows._make(column[np.sort(before[last])] for column in self.outline.rows)
+        before = [places[: np.searchsorted(self.outline.row[places], row)] for places in self._wired]
+        last = np.array(sorted(places[-1] for places in before if len(places)), np.int64)
+        return Rows._make(column[last] for column in self.outline.rows)
 
     def touches_before(self, row: int, mapped: I64) -> Touches:
         """First touches before a row of pages at these places of the chronicle, since they were mapped, in order."""
@@ -98,6 +96,18 @@ class Past:
         since = np.repeat(self.chronicle.page_row[mapped], count)
         found = places[(self._touches.row[places] >= since) & (self._touches.row[places] < row)]
         return self._touches.part(found[np.argsort(self._touches.row[found], kind="stable")])
+
+
+def _segments_of(meta: TraceMeta, outline: Outline) -> tuple[I64, I64]:
+    """Rows of the trace in which each segment begins, -1 = it holds from the beginning, and in which it ends."""
+    by_event = np.array([one.by_event for one in meta.segments], np.bool_)
+    begins, ends = np.where(by_event, STILL, -1), np.full(len(by_event), STILL)
+    for at, number in ((begins, Kind.MAP), (ends, Kind.UNMAP)):
+        of_kind = outline.kind == number
+        np.minimum.at(at, outline.arg[of_kind], outline.row[of_kind])
+    exits = outline.kind == Kind.PROCESS_EXIT
+    exit_row = dict(zip(outline.asid[exits].tolist(), outline.row[exits].tolist(), strict=True))
+    return begins, np.minimum(ends, np.array([exit_row.get(one.asid, STILL) for one in meta.segments], np.int64))
 
 
 @dataclass(frozen=True)
@@ -115,30 +125,68 @@ class Piece:
     mark: int
 
 
-def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past) -> Replay:
-    """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
+@dataclass(frozen=True)
+class Beginning:
+    """What a replay of a piece begins with: all that is looked up before there is a system.
+
+    At ``row`` of the trace memory is as the chronicle says: ``segments`` hold, so many frames of each node are not
+    ``fresh`` any more, of which these are ``freed``, and so many have been ``dealt``. The pages at the places
+    ``mapped`` of the chronicle are mapped. Rows that only warm TLBs and caches are ``warming``, those from there to
+    the piece ``trail``; those that bring virtual CPUs into services, ``inside``, stand for rows long past.
+    """
+
+    mark: int
+    row: int
+    segments: list[int]
+    fresh: list[int]
+    freed: list[I64]
+    dealt: int
+    mapped: I64
+    warming: list[Rows]
+    trail: Rows
+    inside: Rows
+
+
+def beginning(piece: Piece, past: Past, nodes: int) -> Beginning:
+    """What a replay of a piece begins with on a machine of so many nodes."""
     outline, chronicle = past.outline, past.chronicle
-    row, begin = outline.row_of(piece.whole_mark), outline.row_of(piece.mark)
-    whole, after = np.searchsorted(piece.numbers, [row, begin])
-    system.hold_segments(*past.segments(meta, row))
-    nodes = system.machine.nodes
-    system.memory.begin_in_use(chronicle.fresh_at(row, nodes), chronicle.freed_at(row, nodes))
-    for guest in system.guests:
-        guest.begin_with(lambda page: _recall(system, chronicle, row, page))
+    row = outline.row_of(piece.whole_mark)
+    whole, after = np.searchsorted(piece.numbers, [row, outline.row_of(piece.mark)])
     wired = past.wired(row)
     last = last_of(slice_rows(piece.trail, 0, whole))
     older = Rows._make(column[last] for column in piece.trail)
     to_come = slice_rows(piece.trail, whole, len(piece.numbers))
     mapped = chronicle.pages_at(row, *_pages_of(concat_rows([wired, older, to_come])))
-    _map(system, chronicle, mapped)
-    replay = Replay(meta, system, window)
-    replay.feed(wired)
-    replay.feed(_reads(past.touches_before(row, mapped)))
-    replay.feed(_still_mapped(piece.numbers[last], older, chronicle, mapped))
-    system.deal_from(chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
-    replay.feed(slice_rows(piece.trail, whole, after))
-    replay.feed(_inside(outline, piece.mark))
-    replay.begin_at(begin, int(outline.instructions[piece.mark]))
+    reads = _reads(past.touches_before(row, mapped))
+    return Beginning(
+        mark=piece.mark,
+        row=row,
+        segments=past.segments(row),
+        fresh=chronicle.fresh_at(row, nodes),
+        freed=chronicle.freed_at(row, nodes),
+        dealt=chronicle.dealt_at(row),
+        mapped=mapped,
+        warming=[wired, reads, _still_mapped(piece.numbers[last], older, chronicle, mapped)],
+        trail=slice_rows(piece.trail, whole, after),
+        inside=_inside(outline, piece.mark),
+    )
+
+
+def begun(begin: Beginning, system: System, window: int, past: Past) -> Replay:
+    """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
+    outline, chronicle = past.outline, past.chronicle
+    system.hold_segments(begin.segments)
+    system.memory.begin_in_use(begin.fresh, begin.freed)
+    for guest in system.guests:
+        guest.begin_with(lambda page: _recall(system, chronicle, begin.row, page))
+    _map(system, chronicle, begin.mapped)
+    replay = Replay(past.meta, system, window)
+    for rows in begin.warming:
+        replay.feed(rows)
+    system.deal_from(begin.dealt)  # whatever was mapped only because TLBs were empty
+    replay.feed(begin.trail)
+    replay.feed(begin.inside)
+    replay.begin_at(outline.row_of(begin.mark), int(outline.instructions[begin.mark]))
     return replay
 
 
