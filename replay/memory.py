@@ -9,7 +9,7 @@ import numpy.typing as npt
 from discotrace.replay.machine import Machine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A machine frame. ``index`` counts within its node; ``mfn`` is its place in the machine's address space."""
 
