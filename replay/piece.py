@@ -73,7 +73,8 @@ class Past:
         self._code = code[order]
         self._touches = touches.part(order)
         is_wired = outline.kind == Kind.PRIVILEGED  # rows of the outline that write such an entry
-        self._wired = [np.flatnonzero(is_wired & (outline.vcpu == vcpu)) for vcpu in range(meta.cpus)]
+        by_vcpu = [np.flatnonzero(is_wired & (outline.vcpu == vcpu)) for vcpu in range(meta.cpus)]
+        self._wired = [(places, outline.row[places]) for places in by_vcpu]
         self._begins, self._ends = _segments_of(meta, outline)
 
     def segments(self, row: int) -> list[int]:
@@ -83,7 +84,7 @@ class Past:
 
     def wired(self, row: int) -> Rows:
         """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
-        before = [places[: np.searchsorted(self.outline.row[places], row)] for places in self._wired]
+        before = [places[: np.searchsorted(rows, row)] for places, rows in self._wired]
         last = np.array(sorted(places[-1] for places in before if len(places)), np.int64)
         return Rows._make(column[last] for column in self.outline.rows)
 
