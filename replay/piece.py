@@ -126,68 +126,30 @@ class Piece:
     mark: int
 
 
-@dataclass(frozen=True)
-class Beginning:
-    """What a replay of a piece begins with: all that is looked up before there is a system.
-
-    At ``row`` of the trace memory is as the chronicle says: ``segments`` hold, so many frames of each node are not
-    ``fresh`` any more, of which these are ``freed``, and so many have been ``dealt``. The pages at the places
-    ``mapped`` of the chronicle are mapped. Rows that only warm TLBs and caches are ``warming``, those from there to
-    the piece ``trail``; those that bring virtual CPUs into services, ``inside``, stand for rows long past.
-    """
-
-    mark: int
-    row: int
-    segments: list[int]
-    fresh: list[int]
-    freed: list[I64]
-    dealt: int
-    mapped: I64
-    warming: list[Rows]
-    trail: Rows
-    inside: Rows
-
-
-def beginning(piece: Piece, past: Past, nodes: int) -> Beginning:
-    """What a replay of a piece begins with on a machine of so many nodes."""
+def begun(piece: Piece, system: System, window: int, past: Past) -> Replay:
+    """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
     outline, chronicle = past.outline, past.chronicle
-    row = outline.row_of(piece.whole_mark)
-    whole, after = np.searchsorted(piece.numbers, [row, outline.row_of(piece.mark)])
+    row, begin = outline.row_of(piece.whole_mark), outline.row_of(piece.mark)
+    whole, after = np.searchsorted(piece.numbers, [row, begin])
+    system.hold_segments(past.segments(row))
+    nodes = system.machine.nodes
+    system.memory.begin_in_use(chronicle.fresh_at(row, nodes), chronicle.freed_at(row, nodes))
+    for guest in system.guests:
+        guest.begin_with(lambda page: _recall(system, chronicle, row, page))
     wired = past.wired(row)
     last = last_of(slice_rows(piece.trail, 0, whole))
     older = Rows._make(column[last] for column in piece.trail)
     to_come = slice_rows(piece.trail, whole, len(piece.numbers))
     mapped = chronicle.pages_at(row, *_pages_of(concat_rows([wired, older, to_come])))
-    reads = _reads(past.touches_before(row, mapped))
-    return Beginning(
-        mark=piece.mark,
-        row=row,
-        segments=past.segments(row),
-        fresh=chronicle.fresh_at(row, nodes),
-        freed=chronicle.freed_at(row, nodes),
-        dealt=chronicle.dealt_at(row),
-        mapped=mapped,
-        warming=[wired, reads, _still_mapped(piece.numbers[last], older, chronicle, mapped)],
-        trail=slice_rows(piece.trail, whole, after),
-        inside=_inside(outline, piece.mark),
-    )
-
-
-def begun(begin: Beginning, system: System, window: int, past: Past) -> Replay:
-    """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
-    outline, chronicle = past.outline, past.chronicle
-    system.hold_segments(begin.segments)
-    system.memory.begin_in_use(begin.fresh, begin.freed)
-    for guest in system.guests:
-        guest.begin_with(lambda page: _recall(system, chronicle, begin.row, page))
-    _map(system, chronicle, begin.mapped)
+    _map(system, chronicle, mapped)
     replay = Replay(past.meta, system, window)
-    for rows in begin.warming:
-        replay.feed(rows)
-    system.deal_from(begin.dealt)  # whatever was mapped only because TLBs were empty
-    replay.feed(begin.trail)
-    replay.feed(begin.inside)
-    replay.begin_at(outline.row_of(begin.mark), int(outline.instructions[begin.mark]))
+    replay.feed(wired)
+    replay.feed(_reads(past.touches_before(row, mapped)))
+    replay.feed(_still_mapped(piece.numbers[last], older, chronicle, mapped))
+    system.deal_from(chronicle.dealt_at(row))  # whatever was mapped only because TLBs were empty
+    replay.feed(slice_rows(piece.trail, whole, after))
+    replay.feed(_inside(outline, piece.mark))
+    replay.begin_at(begin, int(outline.instructions[piece.mark]))
     return replay
 
 

@@ -16,8 +16,9 @@ from discotrace.analysis.sampling.choice import Choice
 from discotrace.analysis.sampling.pasts import Pasts
 from discotrace.replay.engine import RowFault
 from discotrace.replay.machine import Machine
-from discotrace.replay.piece import Beginning, Past, Piece, beginning, begun
+from discotrace.replay.piece import Past, Piece, begun
 from discotrace.tracegen.errors import TraceError
+from discotrace.tracegen.outline import Outline
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.schema import Rows
 from discotrace.tracegen.trail import TrailReader
@@ -46,10 +47,10 @@ class Pieces:
 
 @dataclass(frozen=True)
 class _Read:
-    """What one interval needs of the files: what its replay begins with, and its rows."""
+    """What is read of the files for one interval: the trail around it, and its rows."""
 
     first: int
-    begin: Beginning
+    piece: Piece
     rows: list[Rows]
 
 
@@ -64,7 +65,7 @@ def replay_pieces(task: Pieces, on_rows: Callable[[int], None]) -> pa.Table:
         pasts.check(reader, task.system, task.machine)
         past = pasts.past(reader, task.system, task.machine, pasts.outline(reader, lambda rows: None))
         with TrailReader(pasts.trail(reader)) as trail, _garbage_of_pieces_only():
-            read = _one_ahead(_read(reader, trail, past, task, first) for first in task.firsts)
+            read = _one_ahead(_read(reader, trail, past.outline, task, first) for first in task.firsts)
             tables = []
             for one in read:
                 tables.append(_replayed(reader, past, task, one, on_rows))
@@ -81,15 +82,13 @@ def _one_ahead(items: Iterator[_Read]) -> Iterator[_Read]:
             yield item
 
 
-def _read(reader: TraceReader, trail: TrailReader, past: Past, task: Pieces, first: int) -> _Read:
+def _read(reader: TraceReader, trail: TrailReader, outline: Outline, task: Pieces, first: int) -> _Read:
     """Read what one interval needs."""
-    outline = past.outline
     windows = task.choice.interval_windows(first)
     mark, end = outline.mark_before(windows.start * task.window), outline.mark_after(windows.stop * task.window)
     around = trail.between(outline.row_of(max(0, mark - TRAIL_CHUNKS)), outline.row_of(end))
     piece = Piece(*around, max(0, mark - WHOLE_CHUNKS), mark)
-    rows = list(reader.batches_between(outline.row_of(mark), outline.row_of(end)))
-    return _Read(first, beginning(piece, past, task.machine.nodes), rows)
+    return _Read(first, piece, list(reader.batches_between(outline.row_of(mark), outline.row_of(end))))
 
 
 @contextmanager
@@ -118,11 +117,11 @@ def _replayed(reader: TraceReader, past: Past, task: Pieces, read: _Read, on_row
     """Counts of one interval."""
     system = new_system(task.system, reader.meta, task.machine)
     try:
-        replay = begun(read.begin, system, task.window, past)
+        replay = begun(read.piece, system, task.window, past)
         for rows in read.rows:
             replay.feed(rows)
     except RowFault as fault:
-        begin = past.outline.row_of(read.begin.mark)
+        begin = past.outline.row_of(read.piece.mark)
         raise TraceError(f"{reader.source}: near {reader.locate(begin)}: {fault.message}") from fault
     on_rows(sum(len(rows.kind) for rows in read.rows))
     counts = replay.finish().table()

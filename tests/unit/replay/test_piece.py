@@ -14,7 +14,7 @@ from discotrace.replay.chronicle import load as load_chronicle
 from discotrace.replay.chronicle import save as save_chronicle
 from discotrace.replay.counts import FIRST_CACHE_EVENT, LAST_CACHE_EVENT, Event
 from discotrace.replay.engine import Replay
-from discotrace.replay.piece import Past, Piece, beginning, begun
+from discotrace.replay.piece import Past, Piece, begun
 from discotrace.tracegen.outline import outline_of
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.trail import TrailReader, writing_trail
@@ -74,8 +74,7 @@ def piece_of(world: World, window: int, chunks: int) -> pl.DataFrame:
     with TraceReader(TRACE) as reader, TrailReader(world.trail) as trail:
         around = trail.between(outline.row_of(first), outline.row_of(end))
         system = new_system(world.system, reader.meta, world.machine)  # type: ignore[arg-type]
-        piece = Piece(*around, max(first, mark - WHOLE_CHUNKS), mark)
-        replay = begun(beginning(piece, world.past, system.machine.nodes), system, WINDOW, world.past)
+        replay = begun(Piece(*around, max(first, mark - WHOLE_CHUNKS), mark), system, WINDOW, world.past)
         for rows in reader.batches_between(outline.row_of(mark), outline.row_of(end)):
             replay.feed(rows)
     counts = pl.from_arrow(replay.finish().table())
