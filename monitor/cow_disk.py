@@ -24,6 +24,8 @@ class SectorMap:
 
     def find(self, sectors: range) -> int | None:
         """The frame that holds all these sectors; None if no frame does."""
+        if not self._ranges:  # as most logs of modified sectors
+            return None
         place = self._ranges.bisect_right(sectors.start) - 1
         if place < 0:
             return None

@@ -12,7 +12,7 @@ from discotrace.replay.footprint import DISK_CACHE, LOG, REPLICA, FootprintMeter
 GuestPage = tuple[int, int]  # VM, guest page
 
 
-@dataclass
+@dataclass(slots=True)
 class FrameUse:
     """Why a frame is in use."""
 
@@ -102,14 +102,15 @@ class Memmap:
         use = self._frames[slot]
         if not use.is_needed:
             return  # it is about to be freed
-        if use.holds == DISK_CACHE:
+        holds = use.holds
+        if holds == DISK_CACHE:
             self._unused.setdefault(slot)
         else:
             self._unused.pop(slot, None)
         before = self._counted.get(slot)
-        if before != use.holds:
-            self._counted[slot] = use.holds
-            self._meter.frame(before, use.holds)
+        if before != holds:
+            self._counted[slot] = holds
+            self._meter.frame(before, holds)
 
     @property
     def longest_unused(self) -> int | None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 FilePage = tuple[int, int]  # file, page of it
 
 
-@dataclass
+@dataclass(slots=True)
 class CachedPage:
     """A page of a file in a guest page."""
 
@@ -52,11 +52,11 @@ class BufferCache:
 
     def use(self, page: FilePage, row: int) -> None:
         """The page is used."""
-        if page in self._idle:
+        cached = self._in_use.get(page)
+        if cached is None:
             self._idle.move_to_end(page)
-            self._idle[page].used_in_row = row
-        else:
-            self._in_use[page].used_in_row = row
+            cached = self._idle[page]
+        cached.used_in_row = row
 
     def write(self, page: FilePage) -> None:
         """The page has content that the disk has not."""

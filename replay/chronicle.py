@@ -94,7 +94,7 @@ class Chronicle:
         of_node, index = frames >> _NODE_SHIFT, frames & (1 << _NODE_SHIFT) - 1
         return [int(index[of_node == node].max(initial=-1)) + 1 for node in range(nodes)]
 
-    def freed_at(self, row: int, nodes: int) -> list[list[int]]:
+    def freed_at(self, row: int, nodes: int) -> list[I64]:
         """Indices of the frames of each node that are free again before a row, the last freed last."""
         rows, frames = self._ends
         ended = frames[: int(np.searchsorted(rows, row))]
@@ -104,7 +104,7 @@ class Chronicle:
         freed[self._file_frame[(self.file_row < row) & (row <= self.file_until)]] = 0
         last_last = self._frame_ids[np.argsort(freed)[np.count_nonzero(freed == 0) :]]
         of_node, index = last_last >> _NODE_SHIFT, last_last & (1 << _NODE_SHIFT) - 1
-        return [index[of_node == node].tolist() for node in range(nodes)]
+        return [index[of_node == node] for node in range(nodes)]
 
     @cached_property
     def _files(self) -> list[list[int]]:

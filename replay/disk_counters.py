@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 
 from discotrace.replay.counts import Counters, DiskEvent, non_zero
 from discotrace.tracegen.schema import File
@@ -14,23 +15,25 @@ class DiskCounters:
 
     def __init__(self, files: list[File], seats: int) -> None:
         self.disks = sorted({file.disk for file in files})  # their numbers in the trace
-        place = {disk: number for number, disk in enumerate(self.disks)}
-        self._disk = {file.id: place[file.disk] for file in files}
-        self._counts = np.zeros(seats * len(self.disks) * len(DiskEvent), np.int64)
-        self._nobody = np.zeros_like(self._counts)  # whose counts nobody looks at
+        first = {disk: number * len(DiskEvent) for number, disk in enumerate(self.disks)}
+        self._first = {file.id: first[file.disk] for file in files}
+        self._of_seat = len(self.disks) * len(DiskEvent)
+        self._counts = np.zeros(seats * self._of_seat, np.int64)
+        self._nobody = [0] * self._of_seat  # whose counts nobody looks at
+        self._into: npt.NDArray[np.int64] | list[int] = self._counts
 
     def count(self, seat: int, file: int, event: DiskEvent, times: int) -> None:
         """Count an event at the disk of a file."""
-        self._counts[(seat * len(self.disks) + self._disk[file]) * len(DiskEvent) + event] += times
+        self._into[seat * self._of_seat + self._first[file] + event] += times
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
-        """What happens inside is on nobody's account."""
-        counts, self._counts = self._counts, self._nobody
+        """What happens inside is on nobody's account, which is that of seat 0."""
+        into, self._into = self._into, self._nobody
         try:
             yield
         finally:
-            self._counts = counts
+            self._into = into
 
     def take(self) -> Counters:
         """The counters that are not zero; they are afterwards."""

@@ -1,12 +1,15 @@
 """Machine memory: the frames of every node. ``docs/model.md`` section 2."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 
 from discotrace.replay.machine import Machine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A machine frame. ``index`` counts within its node; ``mfn`` is its place in the machine's address space."""
 
@@ -38,19 +41,20 @@ class MachineMemory:
         self._slots: dict[tuple[int, int], int] = {}  # of frames that were in use before the replay began
         self._kept: set[tuple[int, int]] = set()  # those of them that no page has got yet
         self._next: tuple[int, int] | None = None
-        self._idle: list[list[int]] = [[] for _ in range(machine.nodes)]  # indices freed before the replay began
+        # Indices freed before the replay began, the last freed first. There may be very many; few are asked for.
+        self._idle: list[Iterator[int]] = [iter(()) for _ in range(machine.nodes)]
 
-    def begin_in_use(self, used: Sequence[int], freed: Sequence[list[int]]) -> None:
+    def begin_in_use(self, used: Sequence[int], freed: Sequence[npt.NDArray[np.int64]]) -> None:
         """Begin as if so many frames of each node had been handed out, and these indices freed, the last last."""
         self._used = list(used)
-        self._idle = [list(indices) for indices in freed]
+        self._idle = [map(int, reversed(indices)) for indices in freed]
 
     def keep(self, places: Iterable[tuple[int, int]]) -> None:
         """These frames, each a node and an index, were in use before the replay began, and have slots from now on."""
-        for place in places:
-            if place not in self._slots:
-                self._slot_of(*place)
-                self._kept.add(place)
+        new = [place for place in dict.fromkeys(places) if place not in self._slots]
+        for node, index in new:
+            self._slot_of(node, index)
+        self._kept.update(new)
 
     def next_is(self, node: int, index: int) -> None:
         """The next page gets this frame, which was in use before the replay began, wherever it is wanted."""
@@ -80,8 +84,7 @@ class MachineMemory:
         """Slot of a free frame of a node, None if it has none."""
         if self._free[node]:
             return self._free[node].pop()
-        while self._idle[node]:
-            index = self._idle[node].pop()
+        for index in self._idle[node]:
             if (node, index) not in self._slots:
                 return self._slot_of(node, index)
         if self._used[node] < self._machine.frames_per_node:

@@ -16,6 +16,7 @@ from discotrace.replay.buffer_cache import FilePage
 from discotrace.replay.chronicle import Chronicle, code_of
 from discotrace.replay.engine import Replay
 from discotrace.replay.guest import Recalled
+from discotrace.replay.journal import STILL
 from discotrace.replay.mappings import PAGE_TABLE_KEY
 from discotrace.replay.system import System
 from discotrace.tracegen.outline import Outline, pages_touched
@@ -62,7 +63,8 @@ def touches_of(row: I64, rows: Rows, kinds: Sequence[int]) -> Touches:
 class Past:
     """What is known of a trace under a system, in the form in which pieces ask for it."""
 
-    def __init__(self, outline: Outline, chronicle: Chronicle) -> None:
+    def __init__(self, meta: TraceMeta, outline: Outline, chronicle: Chronicle) -> None:
+        self.meta = meta
         self.outline = outline
         self.chronicle = chronicle
         touches = touches_of(outline.row, outline.rows, REFERENCES)
@@ -70,24 +72,21 @@ class Past:
         order = np.lexsort((touches.row, code))
         self._code = code[order]
         self._touches = touches.part(order)
-        self._wired = np.flatnonzero(outline.kind == Kind.PRIVILEGED)  # rows of the outline that write such an entry
-        self._ends = np.flatnonzero(np.isin(outline.kind, (Kind.MAP, Kind.UNMAP, Kind.PROCESS_EXIT)))
+        is_wired = outline.kind == Kind.PRIVILEGED  # rows of the outline that write such an entry
+        by_vcpu = [np.flatnonzero(is_wired & (outline.vcpu == vcpu)) for vcpu in range(meta.cpus)]
+        self._wired = [(places, outline.row[places]) for places in by_vcpu]
+        self._begins, self._ends = _segments_of(meta, outline)
 
-    def segments(self, meta: TraceMeta, row: int) -> tuple[list[int], list[int]]:
-        """Segments that hold before a row by a MAP, and those that held from the beginning and do not any more."""
-        before = self._ends[: np.searchsorted(self.outline.row[self._ends], row)]
-        kind, arg = self.outline.kind[before], self.outline.arg[before]
-        gone = set(self.outline.asid[before][kind == Kind.PROCESS_EXIT].tolist())
-        ended = set(arg[kind == Kind.UNMAP].tolist())
-        ended |= {number for number, one in enumerate(meta.segments) if one.asid in gone}
-        mapped = [number for number in arg[kind == Kind.MAP].tolist() if number not in ended]
-        return mapped, sorted(number for number in ended if not meta.segments[number].by_event)
+    def segments(self, row: int) -> list[int]:
+        """Segments that hold before a row."""
+        held: list[int] = np.flatnonzero((self._begins < row) & (row <= self._ends)).tolist()
+        return held
 
     def wired(self, row: int) -> Rows:
         """The last row before a row with which each virtual CPU wrote its wired TLB entry."""
-        before = self._wired[: np.searchsorted(self.outline.row[self._wired], row)][::-1]
-        _, last = np.unique(self.outline.vcpu[before], return_index=True)
-        return Rows._make(column[np.sort(before[last])] for column in self.outline.rows)
+        before = [places[: np.searchsorted(rows, row)] for places, rows in self._wired]
+        last = np.array(sorted(places[-1] for places in before if len(places)), np.int64)
+        return Rows._make(column[last] for column in self.outline.rows)
 
     def touches_before(self, row: int, mapped: I64) -> Touches:
         """First touches before a row of pages at these places of the chronicle, since they were mapped, in order."""
@@ -98,6 +97,18 @@ class Past:
         since = np.repeat(self.chronicle.page_row[mapped], count)
         found = places[(self._touches.row[places] >= since) & (self._touches.row[places] < row)]
         return self._touches.part(found[np.argsort(self._touches.row[found], kind="stable")])
+
+
+def _segments_of(meta: TraceMeta, outline: Outline) -> tuple[I64, I64]:
+    """Rows of the trace in which each segment begins, -1 = it holds from the beginning, and in which it ends."""
+    by_event = np.array([one.by_event for one in meta.segments], np.bool_)
+    begins, ends = np.where(by_event, STILL, -1), np.full(len(by_event), STILL)
+    for at, number in ((begins, Kind.MAP), (ends, Kind.UNMAP)):
+        of_kind = outline.kind == number
+        np.minimum.at(at, outline.arg[of_kind], outline.row[of_kind])
+    exits = outline.kind == Kind.PROCESS_EXIT
+    exit_row = dict(zip(outline.asid[exits].tolist(), outline.row[exits].tolist(), strict=True))
+    return begins, np.minimum(ends, np.array([exit_row.get(one.asid, STILL) for one in meta.segments], np.int64))
 
 
 @dataclass(frozen=True)
@@ -115,12 +126,12 @@ class Piece:
     mark: int
 
 
-def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past) -> Replay:
+def begun(piece: Piece, system: System, window: int, past: Past) -> Replay:
     """A replay of a new system that has all before a piece behind it, and is about to replay its rows."""
     outline, chronicle = past.outline, past.chronicle
     row, begin = outline.row_of(piece.whole_mark), outline.row_of(piece.mark)
     whole, after = np.searchsorted(piece.numbers, [row, begin])
-    system.hold_segments(*past.segments(meta, row))
+    system.hold_segments(past.segments(row))
     nodes = system.machine.nodes
     system.memory.begin_in_use(chronicle.fresh_at(row, nodes), chronicle.freed_at(row, nodes))
     for guest in system.guests:
@@ -131,7 +142,7 @@ def begun(piece: Piece, meta: TraceMeta, system: System, window: int, past: Past
     to_come = slice_rows(piece.trail, whole, len(piece.numbers))
     mapped = chronicle.pages_at(row, *_pages_of(concat_rows([wired, older, to_come])))
     _map(system, chronicle, mapped)
-    replay = Replay(meta, system, window)
+    replay = Replay(past.meta, system, window)
     replay.feed(wired)
     replay.feed(_reads(past.touches_before(row, mapped)))
     replay.feed(_still_mapped(piece.numbers[last], older, chronicle, mapped))

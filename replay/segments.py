@@ -5,6 +5,7 @@
 
 from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from discotrace.tracegen.errors import TraceError
@@ -25,11 +26,17 @@ class Segments:
     def __init__(self, meta: TraceMeta, page_bytes: int) -> None:
         self._meta = meta
         self._page_bytes = page_bytes
+        self.hold(number for number, segment in enumerate(meta.segments) if not segment.by_event)
+
+    def hold(self, numbers: Iterable[int]) -> None:
+        """These segments of the metadata hold, and no others."""
         # By asid, ascending: (start, end, number of the segment)
         self._live: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
-        for number, segment in enumerate(meta.segments):
-            if not segment.by_event:
-                insort(self._live[segment.asid], (segment.start, segment.end, number))
+        for number in numbers:
+            segment = self._meta.segments[number]
+            self._live[segment.asid].append((segment.start, segment.end, number))
+        for live in self._live.values():
+            live.sort()
 
     def identity(self, asid: int, vpn: int, vaddr: int) -> Identity | None:
         """What the page that is touched at ``vaddr`` is the page of; None if it is private.

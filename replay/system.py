@@ -112,12 +112,9 @@ class System(Platform):
         for guest in self.guests:
             guest.keep_journal(journal)
 
-    def hold_segments(self, mapped: Iterable[int], ended: Iterable[int]) -> None:
-        """Begin in the middle of a trace: these segments hold by their MAP, those hold no more."""
-        for number in ended:
-            self._segments.end(number)
-        for number in mapped:
-            self._segments.begin(number)
+    def hold_segments(self, numbers: Iterable[int]) -> None:
+        """Begin in the middle of a trace: these segments hold."""
+        self._segments.hold(numbers)
 
     def map_page(self, key: int, vpn: int, vaddr: int) -> None:
         """A virtual page of the current VM is needed for the first time.

@@ -79,7 +79,7 @@ class Pasts:
             parts = chronicles.parts_of_trail(of, self.trail(reader)) if moves else chronicles.parts_of(of)
             made = chronicles.chronicle_of(new_system(system, reader.meta, machine), reader.meta, parts, on_rows)
             chronicles.save(path, made)
-        return Past(of, chronicles.load(path))
+        return Past(reader.meta, of, chronicles.load(path))
 
     def check(self, reader: TraceReader, system: str, machine: Machine) -> None:
         """Raises TraceError where outline and chronicle are not here: they were made by somebody who has another

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 
 from discotrace.replay.machine import Machine
@@ -133,7 +134,7 @@ def test_layout__with_one_node_both_are_the_same() -> None:
 
 def test_keep__a_frame_that_was_in_use_has_its_slot_before_a_page_gets_it() -> None:
     used = memory()
-    used.begin_in_use([2, 1, 0], [[], [], []])
+    used.begin_in_use([2, 1, 0], [np.zeros(0, np.int64)] * 3)
     used.keep([(0, 1), (1, 0), (0, 1)])
     assert [(frame.node, frame.index) for frame in used.frames] == [(0, 1), (1, 0)]
     used.next_is(1, 0)
@@ -141,3 +142,9 @@ def test_keep__a_frame_that_was_in_use_has_its_slot_before_a_page_gets_it() -> N
     used.next_is(1, 0)
     assert used.given() is None  # another page has it
     assert used.frames[allocate(used, [0])[0]] == Frame(0, 2, 2)  # those kept are not free
+
+
+def test_begin_in_use__the_frame_freed_last_is_used_first() -> None:
+    used = memory()
+    used.begin_in_use([3, 0, 0], [np.array([2, 0]), *[np.zeros(0, np.int64)] * 2])
+    assert [used.frames[slot].index for slot in allocate(used, [0] * 3)] == [0, 2, 3]

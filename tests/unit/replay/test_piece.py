@@ -63,7 +63,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             replay.feed(rows)
     full = pl.from_arrow(replay.finish().table())
     assert isinstance(full, pl.DataFrame)
-    return World(request.param, full, Past(outline, chronicle), folder / "trail", machine)
+    return World(request.param, full, Past(reader.meta, outline, chronicle), folder / "trail", machine)
 
 
 def piece_of(world: World, window: int, chunks: int) -> pl.DataFrame:
@@ -74,7 +74,7 @@ def piece_of(world: World, window: int, chunks: int) -> pl.DataFrame:
     with TraceReader(TRACE) as reader, TrailReader(world.trail) as trail:
         around = trail.between(outline.row_of(first), outline.row_of(end))
         system = new_system(world.system, reader.meta, world.machine)  # type: ignore[arg-type]
-        replay = begun(Piece(*around, max(first, mark - WHOLE_CHUNKS), mark), reader.meta, system, WINDOW, world.past)
+        replay = begun(Piece(*around, max(first, mark - WHOLE_CHUNKS), mark), system, WINDOW, world.past)
         for rows in reader.batches_between(outline.row_of(mark), outline.row_of(end)):
             replay.feed(rows)
     counts = pl.from_arrow(replay.finish().table())

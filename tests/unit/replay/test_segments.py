@@ -134,3 +134,12 @@ def test_kernel_files__are_those_that_the_kernel_shows_in_kseg0_and_cannot_write
         segment(0, "shared", at=KSEG0_START + 32 * PAGE, object=5, writable=False),
     ]
     assert kernel_files(TraceMeta(1, [Process(1, "a")], some)) == {7}
+
+
+def test_hold__only_these_hold() -> None:
+    some = segments(segment(), segment(at=2 * AT, by_event=True), segment(2))
+    some.hold([1, 2])
+    assert some.identity(1, 2 * VPN, 2 * AT) is None
+    assert some.identity(2, VPN, AT) is None
+    with pytest.raises(TraceError, match="lies in no segment that holds"):
+        some.identity(1, VPN, AT)
