@@ -5,12 +5,37 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
+from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.workloads.pmake_jobs import Build
 from discotrace.tracegen.workloads.pmake_source import SourceShape, SourceTree, make_source_tree
 from discotrace.tracegen.workloads.pmake_tape import Tape, new_tape
 from discotrace.tracegen.workloads.program import Process, Step
 from discotrace.tracegen.workloads.stage import Stage
 from discotrace.tracegen.workloads.workload import Workload
+
+RANGES = {
+    "compilations": (1, 10_000),
+    "jobs": (1, 1000),
+    "rules": (0, 100_000),
+    "functions": (1, 1000),
+    "statements": (1, 300),  # one function has at most MOST_INSNS instructions
+    "headers": (1, 1000),
+    "includes": (1, 1000),
+    "header_lines": (1, 10_000),
+    "search_directories": (1, 1000),
+    "read_bytes": (1, 1 << 20),
+    "write_bytes": (1, 1 << 16),
+    "hash_buckets": (1, 1 << 16),
+    "loop_turns": (1, 1000),
+    "code_skew": (1, 1000),
+    "constant_percent": (7, 100),  # 4 KiB at least of the smallest program
+    **dict.fromkeys(("library_kib", "compiler_kib", "assembler_kib", "tool_kib"), (64, 1 << 16)),
+    **dict.fromkeys(("data_kib", "tool_data_kib"), (4, 1 << 12)),
+    "other_files_kib": (4, 1 << 22),
+}
+# What fits the memory of the passes with room to spare: a source's text, code and names; the texts and names of its
+# headers; the code of the linked program.
+MOST_STATEMENTS, MOST_HEADER_LINES, MOST_LINKED = 3000, 16_000, 80_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +73,23 @@ class Pmake(Workload):
     tool_data_kib: int = 16  # initialised data of each other program
     other_files_kib: int = 6400  # what else the machine has read since its boot: other programs, their libraries
     warm: bool = True  # binaries, headers and those other files are in memory at the start
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a knob out of range, and for a program that the passes have no room for."""
+        for name, (low, high) in RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise ConfigError(f"{name} is {getattr(self, name)}, expected {low} to {high}")
+        for names, number, most in (
+            ("functions x statements", self.functions * self.statements, MOST_STATEMENTS),
+            ("headers x header_lines", self.headers * self.header_lines, MOST_HEADER_LINES),
+            (
+                "compilations x functions x statements at this scale",
+                self.count * self.functions * self.statements,
+                MOST_LINKED,
+            ),
+        ):
+            if number > most:
+                raise ConfigError(f"{names} is {number:,}, expected at most {most:,}: the programs have no more room")
 
     def start(self, stage: Stage) -> None:
         """One make per instance, on the instance's own CPUs."""

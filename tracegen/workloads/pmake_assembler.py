@@ -15,7 +15,6 @@ INSTRUCTION, SYMBOL = 1, 2  # kinds of names
 BRANCH, JUMP = 9, 16  # numbers of beqz and jal; the third word is the target
 WORDS = 4  # of a machine instruction: number of the mnemonic, and operands
 WORD_BYTES = 4
-MOST_WORDS = 1 << 18
 POSITION, CODE, FIXUPS = range(3)  # of ``state``
 
 
@@ -52,10 +51,11 @@ class Object(NamedTuple):
         return 64 + WORD_BYTES * len(self.code) + 8 * len(self.fixups) + len(self.letters) + 16 * len(self.defined)
 
 
-def new_assembler(names: Names, code_memory: int, fixup_memory: int) -> Assembler:
-    """An assembler that has seen nothing but does not know its mnemonics either: ``mnemonics`` are to be entered."""
-    fixups = np.zeros((1 << 15, 2), np.int64)
-    return Assembler(names, np.zeros(MOST_WORDS, np.int64), fixups, np.zeros(3, np.int64), code_memory, fixup_memory)
+def new_assembler(names: Names, words: int, fixups: int, code_memory: int, fixup_memory: int) -> Assembler:
+    """An assembler, with room for so much, that has seen nothing but does not know its mnemonics either: ``mnemonics``
+    are to be entered."""
+    code, open_fixups = np.zeros(words, np.int64), np.zeros((fixups, 2), np.int64)
+    return Assembler(names, code, open_fixups, np.zeros(3, np.int64), code_memory, fixup_memory)
 
 
 def words_of(text: str) -> tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]:

@@ -11,7 +11,6 @@ from discotrace.tracegen.workloads import pmake_preprocessor as cpp_state
 from discotrace.tracegen.workloads.pmake_assembler import (
     CODE,
     Assembler,
-    Object,
     assemble,
     enter_mnemonics,
     fix,
@@ -52,6 +51,7 @@ from discotrace.tracegen.workloads.program import Open, Step
 OUTPUT_BUFFER = BSS + 0x1_0000  # of the output file, behind the table of names
 HEADER_STEP = 0x10_0000  # between mapped headers
 TABLES = BSS + 0x4_0000  # working memory of passes
+SOURCE_WORDS, SOURCE_FIXUPS = 1 << 18, 1 << 15  # of one source, at most
 
 
 @dataclass(frozen=True)
@@ -168,13 +168,13 @@ class Passes:
 
     # ---- assembler and loader -----------------------------------------------------------------------------------
 
-    def _new_assembler(self, run: Runtime) -> Assembler:
-        return new_assembler(run.names, OBSTACK, OBSTACK + OBSTACK_BYTES // 2)
+    def _new_assembler(self, run: Runtime, words: int, fixups: int) -> Assembler:
+        return new_assembler(run.names, words, fixups, OBSTACK, OBSTACK + OBSTACK_BYTES // 2)
 
     def assemble(self, run: Runtime, job: Job) -> Iterator[Step]:
         """Assembler text becomes an object file."""
         text = self._contents.texts[job.assembly]
-        assembler = self._new_assembler(run)
+        assembler = self._new_assembler(run, SOURCE_WORDS, SOURCE_FIXUPS)
         letters, spans = mnemonics()
         enter_mnemonics(run.tape, run.image, run.names, letters, np.array(spans, np.int64), RODATA)
         yield from run.flush()
@@ -198,11 +198,11 @@ class Passes:
 
     def link(self, run: Runtime, objects: list[str], program: str, disk: int) -> Iterator[Step]:
         """Objects become one program."""
-        loader = self._new_assembler(run)
+        items = [self._contents.objects[name] for name in objects]
+        words, fixups = sum(len(item.code) for item in items), sum(len(item.fixups) for item in items)
+        loader = self._new_assembler(run, words, fixups)
         top = FILES
-        for name in objects:
-            item = self._contents.objects[name]
-            assert isinstance(item, Object)
+        for name, item in zip(objects, items, strict=True):
             file = run.proc.file(name, item.file_bytes, disk)
             yield from run.read_file(file, item.file_bytes, self._files.read_bytes, top)
             merge(run.tape, run.image, loader, item, top)

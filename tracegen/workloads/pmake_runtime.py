@@ -9,6 +9,7 @@ import numpy.typing as npt
 from discotrace.tracegen.compiled import compiled
 from discotrace.tracegen.pages import PAGE_BYTES
 from discotrace.tracegen.schema import Segment
+from discotrace.tracegen.workloads.pmake_assembler import Object
 from discotrace.tracegen.workloads.pmake_names import TOP, Names, new_names
 from discotrace.tracegen.workloads.pmake_tape import (
     ROUTINE_BYTES,
@@ -65,7 +66,7 @@ class Contents:
     """What the files hold that programs have written, by name."""
 
     texts: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    objects: dict[str, object] = field(default_factory=dict)
+    objects: dict[str, Object] = field(default_factory=dict)
 
 
 @compiled

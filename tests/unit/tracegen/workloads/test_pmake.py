@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.reader import TraceReader
 from discotrace.tracegen.rules import CHECK_ROWS, FormatChecker
 from discotrace.tracegen.workloads.generate import generate
 from discotrace.tracegen.workloads.pmake import Pmake
-from discotrace.tracegen.workloads.pmake_assembler import Object
 from discotrace.tracegen.workloads.pmake_jobs import Build
 from discotrace.tracegen.workloads.pmake_names import ABSENT, enter, find, new_names
+from discotrace.tracegen.workloads.pmake_passes import SOURCE_WORDS
 from discotrace.tracegen.workloads.pmake_source import SourceShape, make_source_tree
 from discotrace.tracegen.workloads.pmake_tape import new_tape
 from discotrace.tracegen.workloads.program import Fork, Process
@@ -119,7 +120,6 @@ def call(code: list[int], start: int, arguments: list[int]) -> int:
 
 def test_built_program__computes_what_the_source_says(built: Build) -> None:
     program = built.contents.objects["/work0/program"]
-    assert isinstance(program, Object)
     assert len(program.fixups) == 0
     macros = dict(re.findall(r"#define (\w+) (\d+)", "\n".join(bytes(text).decode() for text in SMALL.tree.headers)))
     expected = meaning([bytes(text).decode() for text in SMALL.tree.sources], macros)
@@ -129,6 +129,29 @@ def test_built_program__computes_what_the_source_says(built: Build) -> None:
         name = bytes(program.letters[program.starts[i] : program.starts[i + 1]]).decode()
         for a, b in ((0, 0), (7, 3), (123456, 99), (MASK, 5)):
             assert call(code, start, [a, b]) == expected[name](a, b), name
+
+
+def test_linked_program__has_room_for_all_objects() -> None:
+    build = run_build(replace(SMALL, compilations=3, functions=1000, statements=3))
+    objects = build.contents.objects
+    program = objects.pop("/work0/program")
+    assert len(program.code) == sum(len(one.code) for one in objects.values()) > SOURCE_WORDS
+    assert len(program.fixups) == 0
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"headers": 0}, "headers is 0, expected 1 to 1000"),
+        ({"write_bytes": 1 << 17}, "write_bytes is 131072, expected 1 to 65536"),
+        ({"functions": 31, "statements": 100}, "functions x statements is 3,100, expected at most 3,000"),
+        ({"headers": 161, "header_lines": 100}, "headers x header_lines is 16,100"),
+        ({"scale": 50.0}, "compilations x functions x statements at this scale is 134,400, expected at most 80,000"),
+    ],
+)
+def test_knobs_out_of_range_are_named(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Pmake(**knobs)
 
 
 def test_preprocessor__replaces_macros_and_reads_a_header_once(built: Build) -> None:
