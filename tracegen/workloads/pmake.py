@@ -30,7 +30,7 @@ RANGES = {
     "code_skew": (1, 1000),
     "constant_percent": (7, 100),  # 4 KiB at least of the smallest program
     **dict.fromkeys(("library_kib", "compiler_kib", "assembler_kib", "tool_kib"), (64, 1 << 16)),
-    **dict.fromkeys(("data_kib", "tool_data_kib"), (4, 1 << 12)),
+    **dict.fromkeys(("data_kib", "tool_data_kib"), (4, 1 << 11)),
     "other_files_kib": (4, 1 << 22),
 }
 # What fits the memory of the passes with room to spare: a source's text, code and names; the texts and names of its
