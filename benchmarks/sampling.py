@@ -91,7 +91,7 @@ def compare(reader: TraceReader, configuration: Configuration, given: argparse.N
         given.folder / f"{name}-full.parquet", lambda: timed("full replay", lambda: _full(reader, system, machine))
     )
     samples = [Sample(given.intervals, seed) for seed in range(1, given.seeds + 1)]
-    choices = [chosen(outline.total_instructions, WINDOW, sample) for sample in samples]
+    choices = [chosen(outline, WINDOW, sample) for sample in samples]
     firsts = tuple(sorted({first for choice in choices for first in choice.firsts}))
     task = Pieces(reader.source, pasts.folder, system, machine, WINDOW, choices[0], firsts)
     pieces = kept(given.folder / f"{name}-{given.intervals}-pieces.parquet", lambda: _all(task))

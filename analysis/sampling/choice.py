@@ -4,17 +4,27 @@ After Wunderlich, Wenisch, Falsafi and Hoe, "SMARTS: accelerating microarchitect
 sampling" (ISCA 2003): many small units at equal distances, the first at random. Units here are longer and fewer, since
 to begin one costs more than to go on; and caches are not warmed by all rows between them but by the last part of the
 trace's trail (``tracegen.trail``).
+
+Systematic samples of what repeats itself mislead where their distance is in step with it: all intervals are of one
+phase then, look alike, and seem surer than they are. Rows and changes of memory of every unit are known from the
+outline, so the number of intervals is one at which samples of these vary no more than independent units would.
 """
 
 import random
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from discotrace.replay.machine import Machine
 from discotrace.tracegen.errors import ConfigError
+from discotrace.tracegen.outline import Outline
 
 INTERVALS = 25
 UNIT_WINDOWS = 2  # windows of an interval; docs/scaling.md has what more cost
 FEWEST = 5  # intervals: of less no spread is known
+MORE = 4  # there may be one interval more for so many that are asked for
+STARTS = 64  # of samples whose means are compared
 PAGE_KIB = 4  # of the trace's format, by which the state of memory is known
 
 
@@ -29,11 +39,12 @@ class Sample:
 @dataclass(frozen=True)
 class Choice:
     """Intervals of ``UNIT_WINDOWS`` windows each. ``firsts``: their first windows, ascending; ``windows`` of the trace,
-    the last one counted as the part of a window that it is."""
+    the last one counted as the part of a window that it is. ``step``: see ``in_step``."""
 
     firsts: tuple[int, ...]
     windows: float
     seed: int
+    step: float
 
     @property
     def scale(self) -> float:
@@ -63,16 +74,40 @@ def check_machine(machine: Machine) -> None:
         raise ConfigError(f"a sample is with pages of {PAGE_KIB} KiB: replay all of the trace for memory.page_kib")
 
 
-def chosen(instructions: int, window: int, sample: Sample) -> Choice:
-    """Choose intervals of a trace of so many instructions. Raises ConfigError where it has too few windows."""
+def chosen(outline: Outline, window: int, sample: Sample) -> Choice:
+    """Choose intervals of a trace: as many as asked for, or up to a quarter more where fewer would be in step with it.
+
+    Raises ConfigError where it has too few windows.
+    """
     check_sample(sample)
-    intervals = sample.intervals
+    instructions, least = outline.total_instructions, sample.intervals
     units = instructions // window // UNIT_WINDOWS
-    if units < intervals:
+    if units < least:
         raise ConfigError(
-            f"the trace has {instructions // window} windows of {window} instructions, too few for {intervals} "
+            f"the trace has {instructions // window} windows of {window} instructions, too few for {least} "
             f"intervals of {UNIT_WINDOWS}: replay all of it, or give a shorter --window or fewer intervals"
         )
+    known = known_of_units(outline, window * UNIT_WINDOWS, units)
+    steps = {number: in_step(known, number) for number in range(least, min(units, least + least // MORE) + 1)}
+    intervals = next((number for number, step in steps.items() if step <= 1), min(steps, key=lambda one: steps[one]))
     begin = random.Random(sample.seed).random()
     firsts = tuple(int((begin + number) * units / intervals) * UNIT_WINDOWS for number in range(intervals))
-    return Choice(firsts, instructions / window, sample.seed)
+    return Choice(firsts, instructions / window, sample.seed, steps[intervals])
+
+
+def known_of_units(outline: Outline, unit: int, units: int) -> NDArray[np.float64]:
+    """Rows of each unit of so many instructions, and those of them that the state of memory depends on, [2, units]."""
+    rows = np.array([outline.row_of(mark) for mark in range(len(outline.instructions))])
+    kept = np.searchsorted(outline.row, rows)
+    ends = np.arange(units + 1) * unit
+    return np.diff([np.interp(ends, outline.instructions, before) for before in (rows, kept)])
+
+
+def in_step(known: NDArray[np.float64], intervals: int) -> float:
+    """How much means of systematic samples of so many of the units vary, over all starts: their variance, as a share
+    of that of means of as many independent units; the largest of what is known [kinds, units]."""
+    starts = (np.arange(STARTS)[:, None] + 0.5) / STARTS
+    places = ((starts + np.arange(intervals)) * known.shape[1] / intervals).astype(np.int64)
+    varied = known.var(axis=1)
+    means = known[:, places].mean(axis=2).var(axis=1)
+    return float(np.max(intervals * means / np.where(varied > 0, varied, 1)))

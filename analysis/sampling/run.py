@@ -58,7 +58,7 @@ def sampled(
     check(machine, systems)
     with watch(pasts.missing_rows(reader), "reading", "rows") as advance:
         outline = pasts.outline(reader, advance)
-    choice = chosen(outline.total_instructions, asked.window, asked.sample)
+    choice = chosen(outline, asked.window, asked.sample)
     source = reader.source if "://" in reader.source else os.path.abspath(reader.source)
     folder = pasts.folder.absolute()  # workers may have another directory to work in
     tasks = [Pieces(source, folder, system, machine, asked.window, choice, choice.firsts) for system in systems]

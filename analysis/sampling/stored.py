@@ -26,6 +26,7 @@ def about_sample(choice: Choice, disks: Mapping[str, Codes]) -> dict[str, Any]:
             "first_windows": list(choice.firsts),
             "trace_windows": choice.windows,
             "seed": choice.seed,
+            "step": choice.step,
             "disks": {system: asked.tolist() for system, asked in disks.items()},
         }
     }
@@ -57,6 +58,11 @@ def remarks_of(counts: CountsFile, found: list[Estimate]) -> list[str]:
         lines.append(
             f"{intervals} intervals are few: what ± says may be too narrow; {INTERVALS} were tried (docs/scaling.md)"
         )
+    if counts.about[SAMPLE]["step"] > 1:
+        lines.append(
+            "the trace repeats itself in step with the intervals: what ± says may be too narrow; give another number "
+            "of intervals"
+        )
     machine = from_tables(counts.about["configuration"]).machine
     if any(moves_pages(system, machine) for system in counts.about["systems"]):
         lines.append(
@@ -68,7 +74,7 @@ def remarks_of(counts: CountsFile, found: list[Estimate]) -> list[str]:
 
 def _choice(counts: CountsFile) -> Choice:
     of = counts.about[SAMPLE]
-    return Choice(tuple(of["first_windows"]), of["trace_windows"], of["seed"])
+    return Choice(tuple(of["first_windows"]), of["trace_windows"], of["seed"], of["step"])
 
 
 def _disks(counts: CountsFile, system: str) -> Codes:
