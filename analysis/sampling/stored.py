@@ -13,8 +13,10 @@ from discotrace.analysis.report import site_of
 from discotrace.analysis.sampling.choice import INTERVALS, UNIT_WINDOWS, Choice
 from discotrace.analysis.sampling.estimate import Estimate, Layer, estimates, layers
 from discotrace.analysis.sampling.pasts import moves_pages
+from discotrace.tracegen.errors import ConfigError
 
 SAMPLE = "sample"
+ENTRIES = ("intervals", "interval_windows", "first_windows", "trace_windows", "seed", "step", "disks")
 
 
 def about_sample(choice: Choice, disks: Mapping[str, Codes]) -> dict[str, Any]:
@@ -33,8 +35,14 @@ def about_sample(choice: Choice, disks: Mapping[str, Codes]) -> dict[str, Any]:
 
 
 def is_sample(counts: CountsFile) -> bool:
-    """Whether these are counts of intervals and not of a whole trace."""
-    return SAMPLE in counts.about
+    """Whether these are counts of intervals and not of a whole trace. Raises ConfigError for another version's."""
+    if SAMPLE not in counts.about:
+        return False
+    if missing := [key for key in ENTRIES if key not in counts.about[SAMPLE]]:
+        raise ConfigError(
+            f"the counts are those of a sample without {', '.join(missing)}, of another version: sample again"
+        )
+    return True
 
 
 def layers_of(counts: CountsFile, system: str) -> list[Layer]:

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from unittest.mock import patch
 
+import pyarrow.parquet as pq
 import pytest
 
-from tests.cli.running import Ended, run
+from discotrace.analysis.counts_file import METADATA_KEY
+from tests.cli.running import Ended, assert_refused, run
 
 TRACE = str(Path(__file__).parents[2] / "traces" / "pmake-generated.parquet")
 SAMPLE = ("--sample", "--sample-intervals", "5", "--window", "250000", "--system", "native")
@@ -57,6 +59,16 @@ def test_counts_of_a_sample_are_kept_and_priced_again(pasts: Path, tmp_path: Pat
     assert json.loads(sampled_dearer.out)["results"] == json.loads(priced_dearer.out)["results"]
     assert "±" in run("price", counts).out
     assert "cannot be had with --services" in run("price", counts, "--services").err
+
+
+def test_counts_of_a_sample_of_another_version_are_refused(pasts: Path, tmp_path: Path) -> None:
+    path = tmp_path / "counts.parquet"
+    sampled(pasts, "--output", str(path))
+    table = pq.read_table(path)
+    about = json.loads(table.schema.metadata[METADATA_KEY])
+    del about["sample"]["step"]
+    pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(about)}), path)
+    assert_refused(run("price", str(path)), "a sample without step, of another version")
 
 
 @pytest.mark.parametrize(
