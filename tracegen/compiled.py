@@ -22,7 +22,8 @@ R = TypeVar("R")
 
 # What never allocates needs no reference counts; and only compiled functions call a part.
 PART_OPTIONS: Any = {"error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-# ``block_compiler`` uses Numba's internals, so only with versions that it was tested with; others compile slower.
+# ``block_compiler`` uses Numba's internals, so only with versions that it was tested with; others compile slower. It
+# decides how, not what, is compiled, so an edit of it leaves what is on disk.
 if (0, 61) <= numba.version_info.short < (0, 69):
     from discotrace.tracegen.block_compiler import BlockCompiler
 

@@ -7,7 +7,8 @@ trace's trail (``tracegen.trail``).
 
 Systematic samples of what repeats itself mislead where their distance is in step with it: all intervals are of one
 phase then, look alike, and seem surer than they are. Rows and changes of memory of every unit are known from the
-outline, so the number of intervals is one at which samples of these vary no more than independent units would.
+outline, so the number of intervals is one at which samples of these vary no more than independent units would: one
+with a design effect (Kish, Survey Sampling, 1965) of 1 at most.
 """
 
 import random
@@ -39,12 +40,12 @@ class Sample:
 @dataclass(frozen=True)
 class Choice:
     """Intervals of ``UNIT_WINDOWS`` windows each. ``firsts``: their first windows, ascending; ``windows`` of the trace,
-    the last one counted as the part of a window that it is. ``step``: see ``in_step``."""
+    the last one counted as the part of a window that it is. ``design_effect``: see there."""
 
     firsts: tuple[int, ...]
     windows: float
     seed: int
-    step: float
+    design_effect: float
 
     @property
     def scale(self) -> float:
@@ -88,11 +89,12 @@ def chosen(outline: Outline, window: int, sample: Sample) -> Choice:
             f"intervals of {UNIT_WINDOWS}: replay all of it, or give a shorter --window or fewer intervals"
         )
     known = known_of_units(outline, window * UNIT_WINDOWS, units)
-    steps = {number: in_step(known, number) for number in range(least, min(units, least + least // MORE) + 1)}
-    intervals = next((number for number, step in steps.items() if step <= 1), min(steps, key=lambda one: steps[one]))
+    numbers = range(least, min(units, least + least // MORE) + 1)
+    effects = {number: design_effect(known, number) for number in numbers}
+    intervals = next((number for number in numbers if effects[number] <= 1), min(numbers, key=lambda one: effects[one]))
     begin = random.Random(sample.seed).random()
     firsts = tuple(int((begin + number) * units / intervals) * UNIT_WINDOWS for number in range(intervals))
-    return Choice(firsts, instructions / window, sample.seed, steps[intervals])
+    return Choice(firsts, instructions / window, sample.seed, effects[intervals])
 
 
 def known_of_units(outline: Outline, unit: int, units: int) -> NDArray[np.float64]:
@@ -103,9 +105,9 @@ def known_of_units(outline: Outline, unit: int, units: int) -> NDArray[np.float6
     return np.diff([np.interp(ends, outline.instructions, before) for before in (rows, kept)])
 
 
-def in_step(known: NDArray[np.float64], intervals: int) -> float:
-    """How much means of systematic samples of so many of the units vary, over all starts: their variance, as a share
-    of that of means of as many independent units; the largest of what is known [kinds, units]."""
+def design_effect(known: NDArray[np.float64], intervals: int) -> float:
+    """Variance of the means of systematic samples of so many of the units, over all starts, as a share of the variance
+    of means of as many independent units; the largest of what is known [kinds, units]."""
     starts = (np.arange(STARTS)[:, None] + 0.5) / STARTS
     places = ((starts + np.arange(intervals)) * known.shape[1] / intervals).astype(np.int64)
     varied = known.var(axis=1)

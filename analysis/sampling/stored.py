@@ -16,7 +16,7 @@ from discotrace.analysis.sampling.pasts import moves_pages
 from discotrace.tracegen.errors import ConfigError
 
 SAMPLE = "sample"
-ENTRIES = ("intervals", "interval_windows", "first_windows", "trace_windows", "seed", "step", "disks")
+ENTRIES = ("intervals", "interval_windows", "first_windows", "trace_windows", "seed", "design_effect", "disks")
 
 
 def about_sample(choice: Choice, disks: Mapping[str, Codes]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def about_sample(choice: Choice, disks: Mapping[str, Codes]) -> dict[str, Any]:
             "first_windows": list(choice.firsts),
             "trace_windows": choice.windows,
             "seed": choice.seed,
-            "step": choice.step,
+            "design_effect": choice.design_effect,
             "disks": {system: asked.tolist() for system, asked in disks.items()},
         }
     }
@@ -66,7 +66,7 @@ def remarks_of(counts: CountsFile, found: list[Estimate]) -> list[str]:
         lines.append(
             f"{intervals} intervals are few: what ± says may be too narrow; {INTERVALS} were tried (docs/scaling.md)"
         )
-    if counts.about[SAMPLE]["step"] > 1:
+    if counts.about[SAMPLE]["design_effect"] > 1:
         lines.append(
             "the trace repeats itself in step with the intervals: what ± says may be too narrow; give another number "
             "of intervals"
@@ -82,7 +82,7 @@ def remarks_of(counts: CountsFile, found: list[Estimate]) -> list[str]:
 
 def _choice(counts: CountsFile) -> Choice:
     of = counts.about[SAMPLE]
-    return Choice(tuple(of["first_windows"]), of["trace_windows"], of["seed"], of["step"])
+    return Choice(tuple(of["first_windows"]), of["trace_windows"], of["seed"], of["design_effect"])
 
 
 def _disks(counts: CountsFile, system: str) -> Codes:

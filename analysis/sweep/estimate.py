@@ -20,7 +20,7 @@ from discotrace.tracegen.schema import rows_from_records
 TRIAL_S = 1.0  # so long the trace is replayed to find out how fast this computer does it now
 TYPICAL_NS_PER_ROW = 40.0  # where nothing is compiled yet; docs/performance.md
 STARTING_S = 3.0  # of worker processes, side by side
-COMPILING_S = 40.0  # for each system, one after the other; docs/performance.md
+COMPILING_S = 40.0  # for each system, one after the other; a cold sweep under both took 75 s on two busy cores
 OUTLINE_NS_PER_ROW, CHRONICLE_NS_PER_ROW = 65.0, 40.0  # to know a trace, and its memory; docs/scaling.md
 SAMPLED_INTERVAL_S = 0.2  # of a sample; docs/scaling.md
 LANE_SHARE = 0.3  # what a further hierarchy behind a front takes, of a replay by itself; docs/performance.md

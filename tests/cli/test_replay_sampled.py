@@ -66,9 +66,9 @@ def test_counts_of_a_sample_of_another_version_are_refused(pasts: Path, tmp_path
     sampled(pasts, "--output", str(path))
     table = pq.read_table(path)
     about = json.loads(table.schema.metadata[METADATA_KEY])
-    del about["sample"]["step"]
+    del about["sample"]["design_effect"]
     pq.write_table(table.replace_schema_metadata({METADATA_KEY: json.dumps(about)}), path)
-    assert_refused(run("price", str(path)), "a sample without step, of another version")
+    assert_refused(run("price", str(path)), "a sample without design_effect, of another version")
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,8 @@ RANGES = {
     **dict.fromkeys(("data_kib", "tool_data_kib"), (4, 1 << 11)),
     "other_files_kib": (4, 1 << 22),
 }
-# What fits the memory of the passes with room to spare: a source's text, code and names; the texts and names of its
-# headers; the code of the linked program.
+# What fits the memory of the passes with room to spare, for their kernels check no bounds: a source's text, code and
+# names; the texts and names of its headers; the code of the linked program.
 MOST_STATEMENTS, MOST_HEADER_LINES, MOST_LINKED = 3000, 16_000, 80_000
 
 

@@ -62,8 +62,12 @@ def _with_exit_code(verb: Callable[Arguments, None]) -> Callable[Arguments, None
 
 
 def _end(message: str, exit_code: int) -> None:
-    typer.echo("discotrace: " + message.replace("\n", " "), err=True)
+    _tell(message)
     raise typer.Exit(exit_code)
+
+
+def _tell(message: str) -> None:
+    typer.echo("discotrace: " + message.replace("\n", " "), err=True)
 
 
 app = typer.Typer(
@@ -106,5 +110,5 @@ def main() -> None:
         sys.exit(app(standalone_mode=False))
     except USAGE_ERROR as error:
         verb = error.ctx.command_path if error.ctx else app.info.name
-        typer.echo(f"discotrace: error: {error.format_message()} (see {verb} --help)", err=True)
+        _tell(f"error: {error.format_message()} (see {verb} --help)")
         sys.exit(DiscotraceError.exit_code)

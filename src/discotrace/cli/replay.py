@@ -36,7 +36,9 @@ def replay(
     force: Annotated[bool, typer.Option("--force", help="Overwrite the output.")] = False,
     services: Services = False,
     sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
-    intervals: Annotated[int | None, typer.Option("--sample-intervals", help="How many.", show_default="25")] = None,
+    intervals: Annotated[
+        int | None, typer.Option("--sample-intervals", help="How many, or up to a quarter more.", show_default="25")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--sample-seed", help="Where the first of them begins.", show_default="1")
     ] = None,
@@ -58,12 +60,13 @@ def replay(
     configuration = configured(machine, changes, vms, nfs)
     target = None if output is None else free_target(output, trace, force)
     if sample:
-        from discotrace.analysis.sampling.choice import INTERVALS, Sample
+        from discotrace.analysis.sampling.choice import Sample
         from discotrace.analysis.sampling.run import Asked
         from discotrace.analysis.sweep.workforce import workers_beside
 
         check_not_with_sample(crash=crash, services=services)
-        choice = Sample(INTERVALS if intervals is None else intervals, 1 if seed is None else seed)
+        given = {"intervals": intervals, "seed": seed}
+        choice = Sample(**{name: value for name, value in given.items() if value is not None})
         asked = Asked(window, choice, workers_beside(on, workers))
         counts = sampled_counts(trace, configuration, systems, asked, command(), quiet)
     else:

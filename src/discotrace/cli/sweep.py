@@ -52,7 +52,9 @@ def sweep(
         int | None, typer.Option(help="Length of a window of counts, in instructions.", show_default="1000000")
     ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Replay intervals only; figures with their spread.")] = False,
-    sample_intervals: Annotated[int | None, typer.Option(help="How many.", show_default="25")] = None,
+    sample_intervals: Annotated[
+        int | None, typer.Option(help="How many, or up to a quarter more.", show_default="25")
+    ] = None,
     sample_seed: Annotated[int | None, typer.Option(help="Where the first begins.", show_default="1")] = None,
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for counts and results.")] = Path("sweep"),
     force: Annotated[bool, typer.Option("--force", help="Replace the results of another sweep in the folder.")] = False,

@@ -1,13 +1,15 @@
 """Which intervals are chosen."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
-from discotrace.analysis.sampling.choice import UNIT_WINDOWS, Sample, chosen, in_step
+from discotrace.analysis.sampling.choice import UNIT_WINDOWS, Sample, chosen, design_effect
 from discotrace.tracegen.errors import ConfigError
 from discotrace.tracegen.outline import MARK_ROWS, Outline
+from discotrace.tracegen.schema import COLUMN_DTYPES
 
 WINDOW = 1_000_000
 
@@ -15,9 +17,10 @@ WINDOW = 1_000_000
 def outline(instructions_of_mark: list[int]) -> Outline:
     """Of a trace that changes no memory and has so many instructions in each MARK_ROWS rows."""
     marks = np.array([0, *np.cumsum(instructions_of_mark)])
-    nothing = {name: np.zeros(0, np.int64) for name in ("row", "vcpu", "asid", "kind", "vaddr", "size", "arg")}
-    state = {name: np.zeros(0, np.int64) for name in ("running", "services", "locks", "depth")}
-    return Outline(len(instructions_of_mark) * MARK_ROWS, **nothing, instructions=marks, **state)  # type: ignore[arg-type]
+    kept: dict[str, Any] = {"row": np.zeros(0, np.int64)}
+    kept |= {name: np.zeros(0, dtype) for name, dtype in COLUMN_DTYPES.items()}
+    state: dict[str, Any] = {name: np.zeros((len(marks), 0)) for name in ("running", "services", "locks", "depth")}
+    return Outline(total_rows=len(instructions_of_mark) * MARK_ROWS, instructions=marks, **kept, **state)
 
 
 def even(instructions: int) -> Outline:
@@ -62,14 +65,14 @@ def test_too_few_is_an_error(instructions: int, intervals: int) -> None:
 def test_intervals_are_not_in_step_with_what_repeats() -> None:
     """Of ten units that come again and again one has half the rows: 25 of 250 or of 500 would all have it, or none."""
     units = np.where(np.arange(250) % 10 == 0, 0.5, 1.0)[None]
-    assert in_step(units, 25) > 20
-    assert in_step(units, 26) <= 1
+    assert design_effect(units, 25) > 20
+    assert design_effect(units, 26) <= 1
     trace = outline(([WINDOW * UNIT_WINDOWS // 4] * 4 + [WINDOW * UNIT_WINDOWS // 8] * 72) * 25)
     choice = chosen(trace, WINDOW, Sample(25))
     assert 25 < len(choice.firsts) <= 31
-    assert choice.step <= 1
+    assert choice.design_effect <= 1
 
 
 def test_independent_units_are_as_sure_as_they_look() -> None:
     known = np.random.default_rng(1).normal(size=(1, 20_000))
-    assert np.mean([in_step(known, number) for number in range(25, 125)]) == pytest.approx(1, abs=0.1)
+    assert np.mean([design_effect(known, number) for number in range(25, 125)]) == pytest.approx(1, abs=0.1)

@@ -15,7 +15,7 @@ from discotrace.replay.counts import DiskEvent
 from tests.unit.analysis.frames import UNFITTED, Row, counts_frame
 
 INTERVALS = 6
-CHOICE = Choice(tuple(range(10, 10 + 20 * INTERVALS, 20)), windows=240.0, seed=1, step=0.5)
+CHOICE = Choice(tuple(range(10, 10 + 20 * INTERVALS, 20)), windows=240.0, seed=1, design_effect=0.5)
 NO_DISKS = np.zeros((1, len(DiskEvent)), np.int64)
 
 

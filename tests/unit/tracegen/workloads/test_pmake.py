@@ -17,6 +17,7 @@ from discotrace.tracegen.workloads.pmake import Pmake
 from discotrace.tracegen.workloads.pmake_jobs import Build
 from discotrace.tracegen.workloads.pmake_names import ABSENT, enter, find, new_names
 from discotrace.tracegen.workloads.pmake_passes import SOURCE_WORDS
+from discotrace.tracegen.workloads.pmake_preprocessor import MOST_OUTPUT
 from discotrace.tracegen.workloads.pmake_source import SourceShape, make_source_tree
 from discotrace.tracegen.workloads.pmake_tape import new_tape
 from discotrace.tracegen.workloads.program import Fork, Process
@@ -137,6 +138,19 @@ def test_linked_program__has_room_for_all_objects() -> None:
     program = objects.pop("/work0/program")
     assert len(program.code) == sum(len(one.code) for one in objects.values()) > SOURCE_WORDS
     assert len(program.fixups) == 0
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {"functions": 10, "statements": 300, "headers": 160, "header_lines": 100, "includes": 100},
+        {"functions": 1000, "statements": 3, "headers": 20, "header_lines": 800, "includes": 20},
+    ],
+)
+def test_largest_sources__fit_the_memory_of_the_passes(knobs: dict[str, Any]) -> None:
+    contents = run_build(replace(SMALL, compilations=1, **knobs)).contents
+    assert max(len(text) for text in contents.texts.values()) < MOST_OUTPUT * 2 // 3
+    assert max(len(one.code) for one in contents.objects.values()) < SOURCE_WORDS * 2 // 3
 
 
 @pytest.mark.parametrize(
